@@ -1,0 +1,3 @@
+//! Pure arithmetic: no atomics, no clock, no allocation. What the limiters decide, they decide here.
+
+pub(crate) mod token_bucket;

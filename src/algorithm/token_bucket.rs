@@ -1,0 +1,368 @@
+//! The token bucket as arithmetic on one number.
+//!
+//! # State
+//! An **instant**: the point, on the bucket's own scale, at which it was or will be empty. The scale counts what has
+//! accrued, so the level follows from the instant and the time, and nothing but the instant is ever written:
+//!
+//! ```text
+//! full(t)  = floor(t) + burst      all that has accrued until t, one burst included
+//! floor(t) = offset + units(t)     a bucket that was empty no later than this is full at t
+//! level    = full(t) - max(instant, floor(t))        negative: debt
+//! ```
+//!
+//! | bits of the word | name    | meaning                                                      |
+//! |------------------|---------|--------------------------------------------------------------|
+//! | 63               | WAIT    | kept for waiters: a word with it lies after every instant     |
+//! | 62               | SLOT    | which of the two parameter slots is live                      |
+//! | 61 ..= 0         | instant | in units                                                     |
+//!
+//! # Units
+//!
+//! | quantity | unit                                                                                       |
+//! |----------|--------------------------------------------------------------------------------------------|
+//! | tick     | the clock's own count, of [`TickLength`] each                                              |
+//! | unit     | a permit is `2^shift` of them; they accrue at the rate of the quota: 0.5 to 4 a nanosecond |
+//! | mult     | units a tick, times 2^61, rounded up                                                       |
+//! | recip    | ticks a unit, times 2^60, rounded down                                                     |
+//!
+//! # Rounding
+//! A reading is converted from the slot's origin with one multiplication, so there is one rounding and it never
+//! accumulates: `units` is the true value rounded down, but for the multiplier, whose rounding up adds less than
+//! one unit in 2^61 ticks. It is rounded up so that a round rate grants its first permit on the very nanosecond.
+
+use crate::error::ConfigError;
+use crate::nanos::TickLength;
+use crate::quota::Quota;
+
+/// Waiters are in line. Not used yet.
+pub(crate) const WAIT: u64 = 1 << 63;
+/// The live parameter slot.
+pub(crate) const SLOT: u64 = 1 << 62;
+/// The instant, and the largest there is.
+pub(crate) const INSTANT: u64 = SLOT - 1;
+
+/// The largest burst in permits.
+const MAX_BURST: u64 = 1 << 40;
+/// 36 years of 365.25 days in nanoseconds: what a new bucket has before it.
+const LIFETIME: u64 = 36 * 31_557_600 * 1_000_000_000;
+/// What a bucket must still have before it after a change of quota.
+const SECOND_LIFE: u64 = LIFETIME / 2;
+/// The longest year, in nanoseconds.
+const YEAR: u128 = 366 * 86_400 * 1_000_000_000;
+/// Ticks are shifted left by 3 before the multiplication, so that the result is its upper half: `TICKS` is the most.
+const TICKS: u64 = (1 << 61) - 1;
+
+/// A quota in units.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Scale {
+    /// A permit is `1 << shift` units.
+    shift: u32,
+    /// Units a nanosecond, times 2^61, rounded up.
+    per_nano: u64,
+    /// In units.
+    burst: u64,
+}
+
+impl Scale {
+    /// The finest scale on which `quota` has a lifetime before it; every check of a quota is here.
+    pub(crate) const fn finest(quota: &Quota) -> Result<Self, ConfigError> {
+        let (permits, period) = (quota.permits(), quota.period().as_nanos());
+        if permits == 0 && period == 0 {
+            return Err(ConfigError::new("rate", "rate must be a positive, finite number of permits a second"));
+        }
+        if permits == 0 {
+            return Err(ConfigError::new("permits", "permits must be at least 1"));
+        }
+        if period == 0 {
+            return Err(ConfigError::new("period", "period must be above zero"));
+        }
+        if permits as u128 > 4 * period || (permits as u128) < period.div_ceil(YEAR) {
+            return Err(ConfigError::new("rate", "rate must be from 1 permit a year to 4e9 permits a second"));
+        }
+        if quota.capacity() == 0 {
+            return Err(ConfigError::new("burst", "burst must be at least 1 permit"));
+        }
+        // The most units a permit at no more than four of them a nanosecond: at most 2^57.
+        let mut shift = (4 * period / permits as u128).ilog2();
+        let mut largest = 0;
+        loop {
+            let per_nano = units_per_nano(permits, shift, period);
+            let fits = (INSTANT - units_in(LIFETIME, per_nano)) / 2 >> shift;
+            if quota.capacity() <= fits && quota.capacity() <= MAX_BURST {
+                return Ok(Self { shift, per_nano, burst: quota.capacity() << shift });
+            }
+            largest = if fits > largest { fits } else { largest };
+            // A unit must not be coarser than two nanoseconds.
+            if shift == 0 || ((permits as u128) << shift) < period {
+                break;
+            }
+            shift -= 1;
+        }
+        Err(if quota.capacity() > MAX_BURST && largest >= MAX_BURST {
+            ConfigError::new("burst", "burst must be at most 2^40 permits").with_largest(MAX_BURST)
+        } else {
+            ConfigError::new("burst", "burst takes too long to fill at this rate").with_largest(largest)
+        })
+    }
+
+    /// The scale with `shift` for `quota`, which [`finest`](Self::finest) accepts, if it has half a lifetime there
+    /// and its units are neither too fine nor too coarse.
+    pub(crate) const fn with_shift(quota: &Quota, shift: u32) -> Option<Self> {
+        let (permits, period) = (quota.permits(), quota.period().as_nanos());
+        let units = (permits as u128) << shift;
+        if units > 4 * period || 2 * units < period {
+            return None;
+        }
+        let per_nano = units_per_nano(permits, shift, period);
+        if quota.capacity() > (INSTANT - units_in(SECOND_LIFE, per_nano)) / 2 >> shift {
+            return None;
+        }
+        Some(Self { shift, per_nano, burst: quota.capacity() << shift })
+    }
+
+    /// The burst in permits.
+    pub(crate) const fn capacity(&self) -> u64 {
+        self.burst >> self.shift
+    }
+
+    /// Whether a bucket whose floor is at `offset` now has half a lifetime before it.
+    const fn lasts_from(&self, offset: u64) -> bool {
+        // Each is below 2^62.
+        offset <= INSTANT && 2 * self.burst + units_in(SECOND_LIFE, self.per_nano) <= INSTANT - offset
+    }
+}
+
+/// `permits << shift` units in `period` nanoseconds: units a nanosecond, times 2^61, rounded up. At most four.
+const fn units_per_nano(permits: u64, shift: u32, period: u128) -> u64 {
+    let units = (permits as u128) << shift;
+    let mut quotient = (units / period) as u64;
+    let mut rest = units % period;
+    // Long division, since neither side need fit in 128 bits once scaled. A period is below 2^94.
+    let mut bit = 0;
+    while bit < 61 {
+        rest <<= 1;
+        quotient = quotient << 1 | (rest >= period) as u64;
+        rest %= period;
+        bit += 1;
+    }
+    quotient + (rest > 0) as u64
+}
+
+/// The units that accrue in `nanos`, rounded up to be on the safe side.
+const fn units_in(nanos: u64, per_nano: u64) -> u64 {
+    (nanos as u128 * per_nano as u128 >> 61) as u64 + 1
+}
+
+/// What a decision needs: a scale, put at a place in time. One cache line once published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Params {
+    /// The tick from which time counts.
+    pub(crate) base: u64,
+    /// Ticks after `base` at which time stands still; `base + horizon` does not wrap.
+    pub(crate) horizon: u64,
+    /// Units a tick, times 2^61, rounded up.
+    pub(crate) mult: u64,
+    /// The floor at `base`.
+    pub(crate) offset: u64,
+    /// In units.
+    pub(crate) burst: u64,
+    /// A permit is `1 << shift` units.
+    pub(crate) shift: u64,
+    /// Ticks a unit, times 2^60, rounded down; 0 where that does not fit.
+    pub(crate) recip: u64,
+}
+
+/// The answer to a request for permits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Take {
+    /// The instant to write.
+    Granted(u64),
+    /// What `full` must reach for the same request to be granted.
+    Denied(u64),
+    /// More than one burst.
+    Impossible,
+}
+
+impl Params {
+    /// A bucket that starts at tick `base`, its floor at `offset`.
+    pub(crate) fn new(scale: &Scale, length: TickLength, base: u64, offset: u64) -> Self {
+        // Both factors are at most 2^63, so the multiplier is too: four units a tick.
+        let product = scale.per_nano as u128 * length.in_2_63rds() as u128;
+        let mult = product.div_ceil(1 << 63) as u64;
+        let room = INSTANT - offset - 2 * scale.burst;
+        let horizon = ((room as u128) << 61) / mult as u128;
+        Self {
+            base,
+            horizon: (horizon.min(TICKS as u128) as u64).min(u64::MAX - base),
+            mult,
+            offset,
+            burst: scale.burst,
+            shift: scale.shift as u64,
+            recip: u64::try_from((1_u128 << 121) / mult as u128).unwrap_or(0),
+        }
+    }
+
+    /// A full bucket that starts at tick `base`.
+    pub(crate) fn fresh(scale: &Scale, length: TickLength, base: u64) -> Self {
+        Self::new(scale, length, base, 0)
+    }
+
+    /// The burst in permits.
+    #[inline]
+    pub(crate) fn capacity(&self) -> u64 {
+        self.burst >> self.shift
+    }
+
+    /// The instant of a bucket that holds `permits`, at most a burst of them, at `base`.
+    pub(crate) fn holding(&self, permits: u64) -> u64 {
+        self.offset + self.burst - (permits << self.shift)
+    }
+
+    #[inline]
+    fn units(&self, elapsed: u64) -> u64 {
+        ((elapsed << 3) as u128 * self.mult as u128 >> 64) as u64
+    }
+
+    #[inline]
+    fn floor(&self, ticks: u64) -> u64 {
+        let mut elapsed = ticks.wrapping_sub(self.base);
+        // One comparison for both ends: a reading before `base` wraps to something beyond every horizon, since
+        // base + horizon does not wrap.
+        if elapsed > self.horizon {
+            elapsed = self.elapsed_outside(ticks);
+        }
+        self.offset + self.units(elapsed)
+    }
+
+    /// Time does not run before `base`, nor after the horizon.
+    #[cold]
+    fn elapsed_outside(&self, ticks: u64) -> u64 {
+        if ticks < self.base { 0 } else { self.horizon }
+    }
+
+    /// All that has accrued until `ticks`, one burst included.
+    #[inline]
+    pub(crate) fn full(&self, ticks: u64) -> u64 {
+        self.floor(ticks) + self.burst
+    }
+
+    /// `n` permits, all or nothing.
+    #[inline]
+    pub(crate) fn take(&self, instant: u64, ticks: u64, n: u64) -> Take {
+        if n > self.capacity() {
+            return Take::Impossible;
+        }
+        let floor = self.floor(ticks);
+        // A branch, not a maximum: while the bucket is not full, the new instant does not wait for the clock.
+        let start = if instant < floor { floor } else { instant };
+        let next = start + (n << self.shift);
+        if next > floor + self.burst { Take::Denied(next) } else { Take::Granted(next) }
+    }
+
+    /// As many of `n` permits as there are, and the instant to write, if any are.
+    #[inline]
+    pub(crate) fn take_up_to(&self, instant: u64, ticks: u64, n: u64) -> (u64, Option<u64>) {
+        let floor = self.floor(ticks);
+        let start = instant.max(floor);
+        let taken = n.min((floor + self.burst).saturating_sub(start) >> self.shift);
+        (taken, (taken > 0).then(|| start + (taken << self.shift)))
+    }
+
+    /// The instant to write when `n` permits are given back, if the bucket has room for any.
+    #[inline]
+    pub(crate) fn give_back(&self, instant: u64, ticks: u64, n: u64) -> Option<u64> {
+        let floor = self.floor(ticks);
+        // A full bucket is not written: under a clock that is ahead that would raise the instant, hence charge.
+        let missing = instant.checked_sub(floor).filter(|&missing| missing > 0)?;
+        let units = if n > missing >> self.shift { missing } else { n << self.shift };
+        (units > 0).then(|| instant - units)
+    }
+
+    /// As many of `n` permits as the limit of debt, one burst, has room for, and the instant to write.
+    #[inline]
+    pub(crate) fn charge(&self, instant: u64, ticks: u64, n: u64) -> (u64, Option<u64>) {
+        let floor = self.floor(ticks);
+        let start = instant.max(floor);
+        let charged = n.min((floor + 2 * self.burst).saturating_sub(start) >> self.shift);
+        (charged, (charged > 0).then(|| start + (charged << self.shift)))
+    }
+
+    /// The whole permits that are there.
+    #[inline]
+    pub(crate) fn available(&self, instant: u64, ticks: u64) -> u64 {
+        let floor = self.floor(ticks);
+        (floor + self.burst).saturating_sub(instant.max(floor)) >> self.shift
+    }
+
+    /// The ticks from `ticks` until `full` reaches `target`, exactly; `u64::MAX`: never.
+    #[inline]
+    pub(crate) fn wait(&self, target: u64, ticks: u64) -> u64 {
+        let elapsed = self.ticks_for(target.saturating_sub(self.offset + self.burst));
+        if elapsed > self.horizon { u64::MAX } else { (self.base + elapsed).saturating_sub(ticks) }
+    }
+
+    /// The least number of ticks in which `units` accrue.
+    #[inline]
+    fn ticks_for(&self, units: u64) -> u64 {
+        if units >> 57 != 0 || self.recip == 0 {
+            // After a year at the earliest.
+            let exact = ((units as u128) << 61).div_ceil(self.mult as u128);
+            return u64::try_from(exact).unwrap_or(u64::MAX);
+        }
+        // The reciprocal is low by less than 2^-60 each, so by less than 1/8 in all: with the rounding down, the
+        // product is short by at most 2, and each of the comparisons mends 1. It fits, a unit being below 16 ticks.
+        let least = ((units << 2) as u128 * self.recip as u128 >> 62) as u64;
+        least + (self.units(least) < units) as u64 + (self.units(least + 1) < units) as u64
+    }
+
+    /// The first tick at which `instant` can have been written: no debt is larger than one burst.
+    ///
+    /// A setter whose reading is older than what the word has seen takes this as the time of its change.
+    pub(crate) fn earliest(&self, instant: u64) -> u64 {
+        let elapsed = self.ticks_for(instant.saturating_sub(self.offset + 2 * self.burst));
+        self.base + elapsed.min(self.horizon)
+    }
+
+    /// What follows these parameters when the quota changes at tick `at`.
+    ///
+    /// On the same scale everything that has accrued goes on from there. On another one, or when the numbers run
+    /// out, the new instants lie above all that the word ever held, so that an exchange that was prepared under the
+    /// old parameters can never succeed by mistake. When there is no room left above, they start again at a place
+    /// that `salt`, a number never used before, picks.
+    pub(crate) fn follow(&self, scale: &Scale, length: TickLength, at: u64, salt: u64) -> Self {
+        let full = self.full(at);
+        let offset = match full.checked_sub(scale.burst) {
+            Some(same) if scale.shift as u64 == self.shift && scale.lasts_from(same) => same,
+            _ => {
+                let above = full + self.burst + 1;
+                if scale.lasts_from(above) { above } else { scale.place(salt) }
+            }
+        };
+        Self::new(scale, length, at, offset)
+    }
+
+    /// The instant under `next`, which follows at its base, of a bucket that is at `instant` under `self`: the level
+    /// stays the same number of permits, cut to one new burst either way. `None` if `instant` lies after all that
+    /// can be explained by the time of the change and a burst of debt.
+    pub(crate) fn carry(&self, instant: u64, next: &Self) -> Option<u64> {
+        let full = self.full(next.base);
+        if instant > full + self.burst {
+            return None;
+        }
+        // What the old burst cut off is gone, whatever the new one is.
+        let level = full as i128 - instant.max(full - self.burst) as i128;
+        // Rounded down: towards less there, towards more owed.
+        let level = (level << next.shift) >> self.shift;
+        let level = level.clamp(-(next.burst as i128), next.burst as i128);
+        Some(((next.offset + next.burst) as i128 - level) as u64)
+    }
+}
+
+impl Scale {
+    /// An offset with half a lifetime above it. Successive salts land far from each other: a Weyl sequence on the
+    /// golden ratio (Knuth, The Art of Computer Programming, volume 3, section 6.4).
+    const fn place(&self, salt: u64) -> u64 {
+        let room = INSTANT - 2 * self.burst - units_in(SECOND_LIFE, self.per_nano);
+        (salt.wrapping_mul(0x9e37_79b9_7f4a_7c15) as u128 * room as u128 >> 64) as u64
+    }
+}

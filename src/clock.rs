@@ -1,0 +1,98 @@
+//! Where the time comes from.
+
+#[cfg(feature = "std")]
+mod coarse;
+#[cfg(feature = "std")]
+mod manual;
+mod monotonic;
+
+use alloc::sync::Arc;
+use core::task::Waker;
+
+#[cfg(feature = "std")]
+pub use self::coarse::CoarseClock;
+#[cfg(feature = "std")]
+pub use self::manual::ManualClock;
+pub use self::monotonic::MonotonicClock;
+use crate::nanos::{Nanos, TickLength};
+
+/// A source of time.
+///
+/// Only [`now`](Clock::now) must be written; the rest has defaults. A clock need not be monotonic: a reading that is
+/// older than what a limiter has seen admits nothing extra, it only finds less. A limiter shared by threads reads
+/// its clock from all of them at once.
+///
+/// ```
+/// use sluicegate::{Clock, Nanos, Quota, TokenBucket};
+/// use std::time::{SystemTime, UNIX_EPOCH};
+///
+/// /// Wall-clock time, for limits that shall follow it.
+/// #[derive(Debug)]
+/// struct UnixClock;
+///
+/// impl Clock for UnixClock {
+///     fn now(&self) -> Nanos {
+///         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+///         Nanos::from_nanos(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
+///     }
+/// }
+///
+/// let bucket = TokenBucket::with_clock(Quota::per_hour(1), UnixClock)?;
+/// assert!(bucket.try_acquire().is_ok());
+/// assert!(bucket.try_acquire().is_err()); // the next permit comes in an hour
+/// # Ok::<(), sluicegate::ConfigError>(())
+/// ```
+pub trait Clock: Send + Sync {
+    /// The current time, since an arbitrary origin.
+    fn now(&self) -> Nanos;
+
+    /// Asks to wake `waker` when this clock is moved by hand.
+    ///
+    /// `true`: whoever moves the clock wakes it. `false`: time passes by itself, so that a waiter sleeps for real
+    /// and looks again. A clock that returns `true` wakes outside of its own locks, and may keep the waker until
+    /// the next move.
+    fn wake_on_change(&self, waker: &Waker) -> bool {
+        let _ = waker;
+        false
+    }
+
+    /// The current time as a raw count, since an origin that may differ from [`now`](Clock::now)'s: nanoseconds,
+    /// unless the clock says otherwise.
+    ///
+    /// A limiter converts this count into its own units with one multiplication, so a clock that would have to
+    /// convert a hardware counter into nanoseconds first hands out the counter itself. Implement it together with
+    /// [`tick_length`](Clock::tick_length) or not at all.
+    #[inline]
+    fn ticks(&self) -> u64 {
+        self.now().as_nanos()
+    }
+
+    /// How long one of [`ticks`](Clock::ticks) is. It must never change.
+    #[inline]
+    fn tick_length(&self) -> TickLength {
+        TickLength::NANOSECOND
+    }
+}
+
+macro_rules! forward {
+    ($($wrapper:ty),*) => {$(
+        impl<C: Clock + ?Sized> Clock for $wrapper {
+            #[inline]
+            fn now(&self) -> Nanos {
+                (**self).now()
+            }
+            fn wake_on_change(&self, waker: &Waker) -> bool {
+                (**self).wake_on_change(waker)
+            }
+            #[inline]
+            fn ticks(&self) -> u64 {
+                (**self).ticks()
+            }
+            #[inline]
+            fn tick_length(&self) -> TickLength {
+                (**self).tick_length()
+            }
+        }
+    )*};
+}
+forward!(&C, Arc<C>);

@@ -1,0 +1,111 @@
+//! The one place that names the atomics: `core`'s, or loom's when the models are built.
+//!
+//! loom's types are made at run time, so what is `const fn` for users is a plain `fn` there: [`const_fn!`].
+
+#[cfg(not(loom))]
+pub(crate) use core::sync::atomic::{AtomicU64, Ordering, fence};
+#[cfg(loom)]
+pub(crate) use loom::sync::atomic::{AtomicU64, Ordering, fence};
+
+#[cfg(loom)]
+pub(crate) use loom::sync::Mutex;
+#[cfg(all(feature = "std", not(loom)))]
+pub(crate) use std::sync::Mutex;
+
+/// Declares a `const fn`, which is a plain `fn` under loom.
+macro_rules! const_fn {
+    ($(#[$attribute:meta])* $visibility:vis const fn $($rest:tt)*) => {
+        #[cfg(not(loom))]
+        $(#[$attribute])*
+        $visibility const fn $($rest)*
+        #[cfg(loom)]
+        $(#[$attribute])*
+        $visibility fn $($rest)*
+    };
+}
+pub(crate) use const_fn;
+
+/// Mutual exclusion of those who change a quota; no decision ever takes it.
+///
+/// A lock that a panic poisoned is taken all the same: it guards no invariant that a panic could break, since
+/// every state between two steps of a change is one that acquirers can work with.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    #[cfg(any(feature = "std", loom))]
+    mutex: Mutex<()>,
+    #[cfg(not(any(feature = "std", loom)))]
+    held: AtomicU64,
+}
+
+#[cfg(any(feature = "std", loom))]
+mod blocking {
+    use super::{Lock, Mutex, const_fn};
+
+    #[cfg(loom)]
+    pub(crate) type Guard<'a> = loom::sync::MutexGuard<'a, ()>;
+    #[cfg(not(loom))]
+    pub(crate) type Guard<'a> = std::sync::MutexGuard<'a, ()>;
+
+    impl Lock {
+        const_fn! {
+            pub(crate) const fn new() -> Self {
+                Self { mutex: Mutex::new(()) }
+            }
+        }
+
+        /// Waits for the lock.
+        pub(crate) fn lock(&self) -> Guard<'_> {
+            self.mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        }
+
+        /// The lock, if nobody holds it.
+        pub(crate) fn try_lock(&self) -> Option<Guard<'_>> {
+            match self.mutex.try_lock() {
+                Ok(guard) => Some(guard),
+                #[cfg(not(loom))]
+                Err(std::sync::TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+                Err(_) => None,
+            }
+        }
+    }
+}
+
+/// Without an operating system to sleep on, a setter that finds another one at work spins.
+#[cfg(not(any(feature = "std", loom)))]
+mod spinning {
+    use super::{Lock, Ordering};
+    use crate::sync::AtomicU64;
+
+    #[derive(Debug)]
+    pub(crate) struct Guard<'a>(&'a AtomicU64);
+
+    impl Lock {
+        pub(crate) const fn new() -> Self {
+            Self { held: AtomicU64::new(0) }
+        }
+
+        /// Waits for the lock.
+        pub(crate) fn lock(&self) -> Guard<'_> {
+            let backoff = crossbeam_utils::Backoff::new();
+            loop {
+                if let Some(guard) = self.try_lock() {
+                    return guard;
+                }
+                backoff.snooze();
+            }
+        }
+
+        /// The lock, if nobody holds it.
+        pub(crate) fn try_lock(&self) -> Option<Guard<'_>> {
+            // Ordering: Acquire pairs with the Release in `drop`: what the last holder wrote is seen.
+            (self.held.swap(1, Ordering::Acquire) == 0).then_some(Guard(&self.held))
+        }
+    }
+
+    impl Drop for Guard<'_> {
+        fn drop(&mut self) {
+            // Ordering: Release pairs with the Acquire in `try_lock`.
+            self.0.store(0, Ordering::Release);
+        }
+    }
+}

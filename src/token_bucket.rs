@@ -1,0 +1,423 @@
+//! The exact token bucket.
+
+mod builder;
+pub(crate) mod core;
+
+use ::core::fmt;
+use ::core::time::Duration;
+use alloc::boxed::Box;
+
+pub use self::builder::TokenBucketBuilder;
+use self::core::Core;
+use crate::algorithm::token_bucket::{Scale, Take};
+use crate::clock::{Clock, MonotonicClock};
+use crate::error::{ConfigError, RateLimitExceeded};
+use crate::quota::Quota;
+use crate::stats::{Counters, RateLimiterStats};
+use crate::sync::const_fn;
+
+/// A token bucket: permits become available at a steady rate, up to a burst, and every call takes some.
+///
+/// All state is one 64-bit word that a compare-and-swap loop changes, so any number of threads may share a bucket
+/// (by `&`, `Arc` or in a `static`) and none of them ever waits for another one.
+///
+/// # Guarantee
+/// Over **every** interval of length `T`, on any number of threads, what was granted less what was given back within
+/// it is at most
+///
+/// ```text
+/// burst + rate * (T + 1 ns) + debt taken on within it
+/// ```
+///
+/// whatever the clock does: a reading that is stale, equal to another one or an hour back finds less, never more. And
+/// nothing is lost: a caller that is alone is granted what exact arithmetic grants, to within 1 ns (2 ns where a
+/// burst takes more than 18 years to fill), at any rate and any polling period, for ever.
+///
+/// The word counts time for at least 36 years after the bucket's first call (18 after a change of quota, and as far
+/// as the clock's ticks reach, 2^61 of them); then no more permits come.
+///
+/// # Progress
+/// Every verb that takes, gives back or looks is lock-free, a change of quota under way included. A denial writes
+/// nothing. Nothing allocates after construction. [`set_quota`](Self::set_quota) and [`quota`](Self::quota) take a
+/// lock that no other verb takes.
+///
+/// # Memory ordering
+/// None is promised: a granted permit does not publish what another thread did before it. The word is self-contained.
+///
+/// # Complexity
+/// Constant, apart from retries of the compare-and-swap when threads collide. A bucket is 384 bytes, so that its
+/// word has a cache line to itself and its parameters share one that is only read.
+///
+/// # Source
+/// The leaky bucket as a meter (J. Turner, "New directions in communications", IEEE Communications Magazine 24(10),
+/// 1986), in the form of ITU-T I.371's virtual scheduling algorithm, whose theoretical arrival time is kept here as
+/// the instant at which the bucket is empty.
+///
+/// ```
+/// use sluicegate::{Quota, RateLimitExceeded, TokenBucket};
+///
+/// static UPLOADS: TokenBucket = TokenBucket::const_new(Quota::per_minute(60).burst(5));
+///
+/// assert_eq!(UPLOADS.try_acquire_n(5), Ok(()));
+/// match UPLOADS.try_acquire() {
+///     Err(RateLimitExceeded::Denied { retry_after }) => assert!(retry_after.as_secs_f64() <= 1.0),
+///     other => unreachable!("the burst is spent: {other:?}"),
+/// }
+/// ```
+pub struct TokenBucket<C: Clock = MonotonicClock> {
+    core: Core,
+    clock: C,
+    counters: Option<Box<Counters>>,
+}
+
+#[cfg(feature = "std")]
+impl TokenBucket {
+    const_fn! {
+        /// A full bucket on the [`MonotonicClock`].
+        ///
+        /// # Errors
+        /// [`ConfigError`] if no bucket can keep `quota`: see [`Quota`].
+        ///
+        /// ```
+        /// use sluicegate::{Quota, TokenBucket};
+        ///
+        /// let bucket = TokenBucket::new(Quota::per_second(100))?;
+        /// assert_eq!(bucket.available(), 100);
+        /// assert_eq!(TokenBucket::new(Quota::per_second(0)).unwrap_err().field(), "permits");
+        /// # Ok::<(), sluicegate::ConfigError>(())
+        /// ```
+        pub const fn new(quota: Quota) -> Result<Self, ConfigError> {
+            match Scale::finest(&quota) {
+                Ok(scale) => Ok(Self {
+                    core: Core::unstarted(quota, scale),
+                    clock: MonotonicClock::new(),
+                    counters: None,
+                }),
+                Err(error) => Err(error),
+            }
+        }
+    }
+
+    const_fn! {
+        /// The same for a `static`: an unusable quota fails to compile.
+        ///
+        /// # Panics
+        /// If no bucket can keep `quota`; in a `static` or `const` that is a compile error with the same words. Outside
+        /// of those use [`new`](Self::new).
+        ///
+        /// ```
+        /// use sluicegate::{Quota, TokenBucket};
+        ///
+        /// static LIMIT: TokenBucket = TokenBucket::const_new(Quota::per_second(5_000));
+        /// assert!(LIMIT.try_acquire().is_ok());
+        /// ```
+        ///
+        /// ```compile_fail
+        /// use sluicegate::{Quota, TokenBucket};
+        ///
+        /// static LIMIT: TokenBucket = TokenBucket::const_new(Quota::per_second(0));
+        /// ```
+        pub const fn const_new(quota: Quota) -> Self {
+            match Scale::finest(&quota) {
+                Ok(scale) => Self {
+                    core: Core::unstarted(quota, scale),
+                    clock: MonotonicClock::new(),
+                    counters: None,
+                },
+                Err(error) => panic!("{}", error.message()),
+            }
+        }
+    }
+
+    /// A bucket with more to say: another clock, fewer permits at first, statistics.
+    ///
+    /// ```
+    /// use sluicegate::{Quota, TokenBucket};
+    ///
+    /// let bucket = TokenBucket::builder(Quota::per_second(100)).initial(0).stats().build()?;
+    /// assert!(bucket.stats().is_some());
+    /// assert!(TokenBucket::builder(Quota::per_second(100)).initial(101).build().is_err());
+    /// # Ok::<(), sluicegate::ConfigError>(())
+    /// ```
+    pub fn builder(quota: Quota) -> TokenBucketBuilder {
+        TokenBucketBuilder::new(quota, MonotonicClock::new())
+    }
+}
+
+impl<C: Clock> TokenBucket<C> {
+    /// A full bucket on a clock of the caller's.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if no bucket can keep `quota`: see [`Quota`].
+    ///
+    /// ```
+    /// use sluicegate::{ManualClock, Quota, TokenBucket};
+    ///
+    /// let bucket = TokenBucket::with_clock(Quota::per_second(2), ManualClock::new())?;
+    /// assert_eq!(bucket.try_acquire_n(2), Ok(()));
+    /// assert!(TokenBucket::with_clock(Quota::per_second(2).burst(0), ManualClock::new()).is_err());
+    /// # Ok::<(), sluicegate::ConfigError>(())
+    /// ```
+    pub fn with_clock(quota: Quota, clock: C) -> Result<Self, ConfigError> {
+        let scale = Scale::finest(&quota)?;
+        Ok(Self { core: Core::unstarted(quota, scale), clock, counters: None })
+    }
+
+    /// Takes one permit, or nothing.
+    ///
+    /// # Errors
+    /// [`Denied`](RateLimitExceeded::Denied) with the exact time after which the same call succeeds, if nobody else
+    /// comes. Nothing was charged, and nothing written.
+    ///
+    /// ```
+    /// use sluicegate::{ManualClock, Quota, TokenBucket};
+    /// use std::time::Duration;
+    ///
+    /// let bucket = TokenBucket::with_clock(Quota::per_second(1), ManualClock::new())?;
+    /// assert!(bucket.try_acquire().is_ok());
+    /// let denied = bucket.try_acquire().unwrap_err();
+    /// assert_eq!(denied.retry_after(), Some(Duration::from_secs(1)));
+    /// # Ok::<(), sluicegate::ConfigError>(())
+    /// ```
+    #[inline]
+    pub fn try_acquire(&self) -> Result<(), RateLimitExceeded> {
+        self.try_acquire_n(1)
+    }
+
+    /// Takes `n` permits, or nothing. `n = 0` is `Ok` and takes nothing.
+    ///
+    /// # Errors
+    /// [`Denied`](RateLimitExceeded::Denied) if they are not there now;
+    /// [`ExceedsCapacity`](RateLimitExceeded::ExceedsCapacity) if `n` is above the burst, so that they never will be.
+    /// Nothing was charged, and nothing written.
+    ///
+    /// ```
+    /// use sluicegate::{ManualClock, Quota, RateLimitExceeded, TokenBucket};
+    ///
+    /// let bucket = TokenBucket::with_clock(Quota::per_second(10), ManualClock::new())?;
+    /// assert_eq!(bucket.try_acquire_n(8), Ok(()));
+    /// assert!(matches!(bucket.try_acquire_n(3), Err(RateLimitExceeded::Denied { .. })));
+    /// assert!(matches!(bucket.try_acquire_n(11), Err(RateLimitExceeded::ExceedsCapacity { .. })));
+    /// assert_eq!(bucket.try_acquire_n(2), Ok(())); // the two are still there
+    /// # Ok::<(), sluicegate::ConfigError>(())
+    /// ```
+    #[inline]
+    pub fn try_acquire_n(&self, n: u64) -> Result<(), RateLimitExceeded> {
+        if n == 0 {
+            return Ok(());
+        }
+        let result = self.core.update(&self.clock, |params, instant, ticks| match params.take(instant, ticks, n) {
+            Take::Granted(next) => (Ok(()), Some(next)),
+            Take::Denied(target) => (Err(self.denied(params.wait(target, ticks))), None),
+            Take::Impossible => (Err(exceeds(n, params.capacity())), None),
+        });
+        self.count(result.is_ok());
+        result
+    }
+
+    /// Takes as many of `n` permits as there are, and tells how many: from 0 to `n`.
+    ///
+    /// ```
+    /// use sluicegate::{ManualClock, Quota, TokenBucket};
+    ///
+    /// let bucket = TokenBucket::with_clock(Quota::per_second(10), ManualClock::new())?;
+    /// assert_eq!(bucket.try_acquire_up_to(7), 7);
+    /// assert_eq!(bucket.try_acquire_up_to(7), 3);
+    /// assert_eq!(bucket.try_acquire_up_to(7), 0);
+    /// # Ok::<(), sluicegate::ConfigError>(())
+    /// ```
+    #[must_use = "the permits are taken, and this is how many"]
+    #[inline]
+    pub fn try_acquire_up_to(&self, n: u64) -> u64 {
+        if n == 0 {
+            return 0;
+        }
+        let taken = self.core.update(&self.clock, |params, instant, ticks| params.take_up_to(instant, ticks, n));
+        self.count(taken > 0);
+        taken
+    }
+
+    /// Gives `n` permits back, never above the burst: what has no room is dropped.
+    ///
+    /// ```
+    /// use sluicegate::{ManualClock, Quota, TokenBucket};
+    ///
+    /// let bucket = TokenBucket::with_clock(Quota::per_second(10), ManualClock::new())?;
+    /// assert_eq!(bucket.try_acquire_n(4), Ok(()));
+    /// bucket.refund(1);
+    /// assert_eq!(bucket.available(), 7);
+    /// bucket.refund(u64::MAX);
+    /// assert_eq!(bucket.available(), 10);
+    /// # Ok::<(), sluicegate::ConfigError>(())
+    /// ```
+    #[inline]
+    pub fn refund(&self, n: u64) {
+        self.core.update(&self.clock, |params, instant, ticks| ((), params.give_back(instant, ticks, n)));
+    }
+
+    /// Charges `n` permits without asking, into debt if they are not there, and tells how many were charged: all,
+    /// unless the debt would pass one burst.
+    ///
+    /// For costs that are known only afterwards. The debt is repaid before anything else is granted.
+    ///
+    /// ```
+    /// use sluicegate::{ManualClock, Quota, TokenBucket};
+    /// use std::time::Duration;
+    ///
+    /// let bucket = TokenBucket::with_clock(Quota::per_second(10), ManualClock::new())?;
+    /// assert_eq!(bucket.charge(15), 15);
+    /// // Five are owed; the next one is there when they are repaid and it has come.
+    /// assert_eq!(bucket.time_to_available(1), Ok(Duration::from_millis(600)));
+    /// assert_eq!(bucket.charge(15), 5); // now ten are owed, one burst: the limit
+    /// # Ok::<(), sluicegate::ConfigError>(())
+    /// ```
+    #[inline]
+    pub fn charge(&self, n: u64) -> u64 {
+        self.core.update(&self.clock, |params, instant, ticks| params.charge(instant, ticks, n))
+    }
+
+    /// The whole permits that are there now; 0 in debt. Stale as soon as it is told.
+    ///
+    /// ```
+    /// use sluicegate::{ManualClock, Quota, TokenBucket};
+    /// use std::time::Duration;
+    ///
+    /// let clock = ManualClock::new();
+    /// let bucket = TokenBucket::with_clock(Quota::per_second(10), clock.clone())?;
+    /// bucket.charge(11);
+    /// assert_eq!(bucket.available(), 0);
+    /// clock.advance(Duration::from_millis(399));
+    /// assert_eq!(bucket.available(), 2);
+    /// # Ok::<(), sluicegate::ConfigError>(())
+    /// ```
+    #[must_use]
+    #[inline]
+    pub fn available(&self) -> u64 {
+        self.core.update(&self.clock, |params, instant, ticks| (params.available(instant, ticks), None))
+    }
+
+    /// How long until `n` permits are there, if nobody else comes: exactly, in the clock's own nanoseconds; zero if
+    /// they are there now, and `Duration::MAX` where that lies beyond the bucket's horizon.
+    ///
+    /// # Errors
+    /// [`ExceedsCapacity`](RateLimitExceeded::ExceedsCapacity) if `n` is above the burst, so that they never will be.
+    ///
+    /// ```
+    /// use sluicegate::{ManualClock, Quota, TokenBucket};
+    /// use std::time::Duration;
+    ///
+    /// let bucket = TokenBucket::with_clock(Quota::per_second(10), ManualClock::new())?;
+    /// assert_eq!(bucket.time_to_available(10), Ok(Duration::ZERO));
+    /// bucket.charge(10);
+    /// assert_eq!(bucket.time_to_available(3), Ok(Duration::from_millis(300)));
+    /// assert!(bucket.time_to_available(11).is_err());
+    /// # Ok::<(), sluicegate::ConfigError>(())
+    /// ```
+    #[inline]
+    pub fn time_to_available(&self, n: u64) -> Result<Duration, RateLimitExceeded> {
+        self.core.update(&self.clock, |params, instant, ticks| {
+            let wait = match params.take(instant, ticks, n) {
+                Take::Granted(_) => Ok(Duration::ZERO),
+                Take::Denied(_) if n == 0 => Ok(Duration::ZERO),
+                Take::Denied(target) => Ok(self.duration(params.wait(target, ticks))),
+                Take::Impossible => Err(exceeds(n, params.capacity())),
+            };
+            (wait, None)
+        })
+    }
+
+    /// The quota last set, as it was given.
+    ///
+    /// # Blocking
+    /// Waits for a [`set_quota`](Self::set_quota) under way.
+    ///
+    /// ```
+    /// use sluicegate::{Quota, TokenBucket};
+    ///
+    /// let bucket = TokenBucket::new(Quota::per_minute(60).burst(5))?;
+    /// assert_eq!(bucket.quota(), Quota::per_minute(60).burst(5));
+    /// assert_ne!(bucket.quota(), Quota::per_second(1).burst(5)); // as fast, but not as it was given
+    /// # Ok::<(), sluicegate::ConfigError>(())
+    /// ```
+    pub fn quota(&self) -> Quota {
+        self.core.quota()
+    }
+
+    /// Changes the quota while the bucket is in use.
+    ///
+    /// What is available, or owed, stays the same number of permits with its fraction, either cut to one new burst.
+    /// Time that has passed counts at the old rate. A larger burst does not arrive filled: it fills at the new rate.
+    /// A call that runs at the same moment is charged wholly under the old quota or wholly under the new one.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if no bucket can keep `quota`; then the old one stands.
+    ///
+    /// # Blocking
+    /// Waits for another setter; acquirers are never blocked, also not by a setter that is stopped half-way.
+    ///
+    /// # Accuracy
+    /// What has accrued is rounded down to one unit of the old and one of the new scale: less than 1 ns worth each
+    /// (2 ns where a burst takes more than 18 years to fill).
+    ///
+    /// ```
+    /// use sluicegate::{ManualClock, Quota, TokenBucket};
+    ///
+    /// let bucket = TokenBucket::with_clock(Quota::per_second(10), ManualClock::new())?;
+    /// assert!(bucket.try_acquire_n(4).is_ok());
+    ///
+    /// bucket.set_quota(Quota::per_second(1_000))?;
+    /// assert_eq!(bucket.available(), 6); // not 1,000
+    /// bucket.set_quota(Quota::per_second(5))?;
+    /// assert_eq!(bucket.available(), 5); // cut to the new burst
+    ///
+    /// assert!(bucket.set_quota(Quota::per_second(0)).is_err());
+    /// assert_eq!(bucket.quota(), Quota::per_second(5));
+    /// # Ok::<(), sluicegate::ConfigError>(())
+    /// ```
+    pub fn set_quota(&self, quota: Quota) -> Result<(), ConfigError> {
+        self.core.set_quota(&self.clock, &quota)
+    }
+
+    /// What the bucket counted; `None` unless it was built with [`stats`](TokenBucketBuilder::stats).
+    ///
+    /// The counters are exact, but they are read one after the other: calls under way may be in some of them.
+    #[must_use]
+    pub fn stats(&self) -> Option<RateLimiterStats> {
+        self.counters.as_ref().map(|counters| counters.snapshot())
+    }
+
+    #[inline]
+    fn count(&self, allowed: bool) {
+        if let Some(counters) = &self.counters {
+            counters.record(allowed);
+        }
+    }
+
+    #[inline]
+    fn denied(&self, ticks: u64) -> RateLimitExceeded {
+        RateLimitExceeded::Denied { retry_after: self.duration(ticks) }
+    }
+
+    #[inline]
+    fn duration(&self, ticks: u64) -> Duration {
+        if ticks == u64::MAX {
+            return Duration::MAX;
+        }
+        Duration::from_nanos(self.clock.tick_length().nanos_rounded_up(ticks))
+    }
+}
+
+#[inline]
+fn exceeds(requested: u64, capacity: u64) -> RateLimitExceeded {
+    RateLimitExceeded::ExceedsCapacity { requested, capacity }
+}
+
+impl<C: Clock> fmt::Debug for TokenBucket<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenBucket")
+            .field("quota", &self.quota())
+            .field("available", &self.available())
+            .field("stats", &self.stats())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,87 @@
+//! A token bucket with more to say than a quota.
+
+use ::core::fmt;
+use alloc::boxed::Box;
+
+use super::TokenBucket;
+use crate::clock::{Clock, MonotonicClock};
+use crate::error::ConfigError;
+use crate::quota::Quota;
+use crate::stats::Counters;
+
+/// Builds a [`TokenBucket`]; made by [`TokenBucket::builder`].
+///
+/// ```
+/// use sluicegate::{ManualClock, Quota, TokenBucket};
+///
+/// let bucket = TokenBucket::builder(Quota::per_second(50).burst(200))
+///     .clock(ManualClock::new()) // default: MonotonicClock
+///     .initial(50) // default: the burst
+///     .stats() // default: nothing is counted
+///     .build()?;
+/// assert_eq!(bucket.available(), 50);
+/// # Ok::<(), sluicegate::ConfigError>(())
+/// ```
+#[must_use = "a builder does nothing until `build`"]
+pub struct TokenBucketBuilder<C: Clock = MonotonicClock> {
+    quota: Quota,
+    clock: C,
+    initial: Option<u64>,
+    stats: bool,
+}
+
+impl<C: Clock> TokenBucketBuilder<C> {
+    pub(super) fn new(quota: Quota, clock: C) -> Self {
+        Self { quota, clock, initial: None, stats: false }
+    }
+
+    /// Another clock.
+    pub fn clock<D: Clock>(self, clock: D) -> TokenBucketBuilder<D> {
+        TokenBucketBuilder { quota: self.quota, clock, initial: self.initial, stats: self.stats }
+    }
+
+    /// The permits that are there at first, instead of a whole burst; the rest comes at the rate, from `build` on.
+    pub fn initial(self, permits: u64) -> Self {
+        Self { initial: Some(permits), ..self }
+    }
+
+    /// Counts calls, on stripes of their own so that counting does not contend: one more uncontended addition a
+    /// call, and a cache line for each core.
+    pub fn stats(self) -> Self {
+        Self { stats: true, ..self }
+    }
+
+    /// The bucket.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if no bucket can keep the quota (see [`Quota`]), or `initial` is above the burst.
+    ///
+    /// ```
+    /// use sluicegate::{Quota, TokenBucket};
+    ///
+    /// let error = TokenBucket::builder(Quota::per_second(5)).initial(6).build().unwrap_err();
+    /// assert_eq!(error.to_string(), "initial must be at most the burst; the largest that fits is 5");
+    /// ```
+    pub fn build(self) -> Result<TokenBucket<C>, ConfigError> {
+        let mut bucket = TokenBucket::with_clock(self.quota, self.clock)?;
+        if let Some(permits) = self.initial {
+            let burst = self.quota.capacity();
+            if permits > burst {
+                return Err(ConfigError::new("initial", "initial must be at most the burst").with_largest(burst));
+            }
+            bucket.core.start_with(&bucket.clock, permits);
+        }
+        bucket.counters = self.stats.then(|| Box::new(Counters::new()));
+        Ok(bucket)
+    }
+}
+
+impl<C: Clock> fmt::Debug for TokenBucketBuilder<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenBucketBuilder")
+            .field("quota", &self.quota)
+            .field("initial", &self.initial)
+            .field("stats", &self.stats)
+            .finish_non_exhaustive()
+    }
+}

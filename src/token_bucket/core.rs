@@ -1,0 +1,238 @@
+//! The word, its two parameter slots, and the protocol that joins them: what every token bucket of the crate is
+//! inside. The clock is the caller's.
+//!
+//! # Protocol
+//! The word's SLOT bit names the live slot. Slot 0 is the usual one, so that its address is known before the word
+//! is; slot 1 is live before the first call and for the moment of a change, and everything about it is cold.
+//!
+//! ```text
+//! decide:     v = slot.version; p = slot's fields; t = clock; w = word
+//!             loop: w names this slot and slot.version == v, else start again
+//!                   decide(p, w, t): nothing to write -> done | w' -> cas(w, w') ? done : w = observed
+//! set_quota:  (one at a time)  w = word; t = clock; p' = what follows; write slot 1
+//!             loop: cas(w, carried over to p' | SLOT)
+//!             write slot 0 with the same p';  loop: cas(w, w without SLOT)
+//! ```
+//!
+//! A decision reads the parameters before the clock, and the word after it: so the parameters were live at a moment
+//! no earlier than the reading, and no time that passed under a slower quota counts at a faster one. A setter that
+//! stops between any two steps leaves one slot live and whole. docs/DESIGN.md has the argument in full.
+
+use crossbeam_utils::CachePadded;
+
+use crate::algorithm::token_bucket::{INSTANT, Params, SLOT, Scale};
+use crate::clock::Clock;
+use crate::error::ConfigError;
+use crate::params::Slot;
+use crate::quota::Quota;
+use crate::sync::{AtomicU64, Lock, Ordering, const_fn, fence};
+use crate::word::cas;
+
+/// Not started: slot 1 is named, and was never written. The bucket is full and no time passes yet.
+const UNSTARTED: u64 = SLOT;
+
+#[derive(Debug)]
+pub(crate) struct Core {
+    /// `{ WAIT: 1 bit, SLOT: 1 bit, instant: 62 bits }`, alone on its cache line. See `algorithm::token_bucket`.
+    word: CachePadded<AtomicU64>,
+    slots: [Slot; 2],
+    /// Held by a setter, and by the first caller for as long as it starts the clock.
+    setter: Lock,
+    /// As it was given, and the scale that it was found to have.
+    first: (Quota, Scale),
+    /// The quota last set, under the setter's lock.
+    current: QuotaCell,
+}
+
+impl Core {
+    const_fn! {
+        /// A full bucket that starts with its first call, so that no clock is needed to make it.
+        ///
+        /// The caller has found `scale` for `quota`.
+        pub(crate) const fn unstarted(quota: Quota, scale: Scale) -> Self {
+            Self {
+                word: CachePadded::new(AtomicU64::new(UNSTARTED)),
+                slots: [Slot::new(), Slot::new()],
+                setter: Lock::new(),
+                first: (quota, scale),
+                current: QuotaCell::new(&quota),
+            }
+        }
+    }
+
+    /// Runs `op(params, instant, ticks)` on the live state and writes the instant that it returns, if it does.
+    ///
+    /// `op` may run many times; only its last result counts.
+    #[inline]
+    pub(crate) fn update<T>(&self, clock: &impl Clock, op: impl Fn(&Params, u64, u64) -> (T, Option<u64>)) -> T {
+        loop {
+            let slot = &self.slots[0];
+            let version = slot.version();
+            if let Some(result) = self.attempt(0, version, &slot.read(), clock, &op) {
+                return result;
+            }
+            if let Some(result) = self.update_cold(clock, &op) {
+                return result;
+            }
+        }
+    }
+
+    /// The same through slot 1. `None`: look again.
+    #[cold]
+    #[inline(never)]
+    fn update_cold<T>(
+        &self,
+        clock: &impl Clock,
+        op: &dyn Fn(&Params, u64, u64) -> (T, Option<u64>),
+    ) -> Option<T> {
+        let slot = &self.slots[1];
+        let version = slot.version();
+        if version > 0 {
+            return self.attempt(SLOT, version, &slot.read(), clock, op);
+        }
+        if let Some(_guard) = self.setter.try_lock() {
+            self.start(clock, self.first.1.capacity());
+            return None;
+        }
+        // Somebody is starting the clock, and may be stopped at it. A bucket that nobody started is as it was
+        // made: time stands still in it, so each caller may take its own reading for the beginning.
+        let params = Params::fresh(&self.first.1, clock.tick_length(), clock.ticks());
+        self.attempt(SLOT, version, &params, clock, op)
+    }
+
+    /// The loop that both share: `None` when `live` is not what the word names, or its slot has changed.
+    #[inline(always)]
+    fn attempt<T>(
+        &self,
+        live: u64,
+        version: u64,
+        params: &Params,
+        clock: &impl Clock,
+        op: &(impl Fn(&Params, u64, u64) -> (T, Option<u64>) + ?Sized),
+    ) -> Option<T> {
+        let slot = &self.slots[(live != 0) as usize];
+        let ticks = clock.ticks();
+        // Ordering: Acquire pairs with the exchanges of a setter, which publish the slot that the word names; it
+        // comes after the clock.
+        let mut word = self.word.load(Ordering::Acquire);
+        loop {
+            // Ordering: the Acquire fence pairs with the Release fence in `Slot::write`; without it the version could
+            // be read before the fields.
+            fence(Ordering::Acquire);
+            if word & SLOT != live || !slot.is_still(version) {
+                return None;
+            }
+            let (result, next) = op(params, word ^ live, ticks);
+            let Some(next) = next else {
+                return Some(result);
+            };
+            match cas(&self.word, word, next | live) {
+                Ok(_) => return Some(result),
+                Err(observed) => word = observed,
+            }
+        }
+    }
+
+    /// Makes slot 0 live with a clock that starts now, if nothing is yet; of a bucket that holds `permits`. Under
+    /// the setter's lock.
+    fn start(&self, clock: &impl Clock, permits: u64) {
+        // Ordering: Relaxed; only a holder of the lock changes it, and the lock orders them.
+        let mut word = self.word.load(Ordering::Relaxed);
+        if word & SLOT == 0 {
+            return;
+        }
+        let params = Params::fresh(&self.first.1, clock.tick_length(), clock.ticks());
+        self.slots[0].write(&params);
+        let missing = params.holding(permits);
+        while let Err(observed) = cas(&self.word, word, (word & !SLOT) + missing) {
+            word = observed;
+        }
+    }
+
+    /// Starts the clock now, so that time counts from here, with `permits` there instead of a burst. Before the
+    /// bucket is shared.
+    pub(crate) fn start_with(&self, clock: &impl Clock, permits: u64) {
+        let _guard = self.setter.lock();
+        self.start(clock, permits);
+    }
+
+    /// The quota last set.
+    pub(crate) fn quota(&self) -> Quota {
+        let _guard = self.setter.lock();
+        self.current.get()
+    }
+
+    /// Changes the quota. The level stays.
+    pub(crate) fn set_quota(&self, clock: &impl Clock, quota: &Quota) -> Result<(), ConfigError> {
+        let finest = Scale::finest(quota)?;
+        let _guard = self.setter.lock();
+        self.start(clock, self.first.1.capacity());
+        let old = self.slots[0].read();
+        let scale = Scale::with_shift(quota, old.shift as u32).unwrap_or(finest);
+        loop {
+            // Ordering: Relaxed; read before the clock, so that the reading is not older than what is in the word.
+            let word = self.word.load(Ordering::Relaxed);
+            let now = clock.ticks().max(old.earliest(word & INSTANT));
+            let new = old.follow(&scale, clock.tick_length(), now, self.slots[1].version());
+            self.slots[1].write(&new);
+            if self.switch(word, |instant| old.carry(instant, &new), SLOT) {
+                self.slots[0].write(&new);
+                self.switch(word, Some, 0);
+                break;
+            }
+        }
+        self.current.set(quota);
+        Ok(())
+    }
+
+    /// Makes the slot `live` live, and the instant what `carry` says; `false` if that finds the word too far ahead.
+    fn switch(&self, mut word: u64, carry: impl Fn(u64) -> Option<u64>, live: u64) -> bool {
+        loop {
+            let Some(instant) = carry(word & INSTANT) else {
+                return false;
+            };
+            match cas(&self.word, word, (word & !(INSTANT | SLOT)) | instant | live) {
+                Ok(_) => return true,
+                Err(observed) => word = observed,
+            }
+        }
+    }
+}
+
+/// A quota in atomics, so that it needs no lock that owns it. Under the setter's lock, hence Relaxed throughout.
+#[derive(Debug)]
+struct QuotaCell {
+    permits: AtomicU64,
+    period_secs: AtomicU64,
+    period_nanos: AtomicU64,
+    burst: AtomicU64,
+}
+
+impl QuotaCell {
+    const_fn! {
+        const fn new(quota: &Quota) -> Self {
+            Self {
+                permits: AtomicU64::new(quota.permits()),
+                period_secs: AtomicU64::new(quota.period().as_secs()),
+                period_nanos: AtomicU64::new(quota.period().subsec_nanos() as u64),
+                burst: AtomicU64::new(quota.capacity()),
+            }
+        }
+    }
+
+    fn get(&self) -> Quota {
+        // Ordering: Relaxed; the setter's lock orders them.
+        let field = |field: &AtomicU64| field.load(Ordering::Relaxed);
+        let period = core::time::Duration::new(field(&self.period_secs), field(&self.period_nanos) as u32);
+        Quota::per(field(&self.permits), period).burst(field(&self.burst))
+    }
+
+    fn set(&self, quota: &Quota) {
+        // Ordering: Relaxed; the setter's lock orders them.
+        let set = |field: &AtomicU64, value| field.store(value, Ordering::Relaxed);
+        set(&self.permits, quota.permits());
+        set(&self.period_secs, quota.period().as_secs());
+        set(&self.period_nanos, u64::from(quota.period().subsec_nanos()));
+        set(&self.burst, quota.capacity());
+    }
+}
