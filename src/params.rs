@@ -5,7 +5,7 @@
 //! protocol.
 
 use crate::algorithm::token_bucket::Params;
-use crate::sync::{AtomicU64, Ordering, const_fn, fence};
+use crate::sync::{AtomicU64, Ordering, const_fn};
 
 /// One cache line, only read while no quota changes.
 #[derive(Debug)]
@@ -14,11 +14,9 @@ pub(crate) struct Slot {
     /// 0: never written; odd: being written.
     version: AtomicU64,
     base: AtomicU64,
-    horizon: AtomicU64,
     mult: AtomicU64,
     offset: AtomicU64,
-    burst: AtomicU64,
-    shift: AtomicU64,
+    size: AtomicU64,
     recip: AtomicU64,
 }
 
@@ -28,11 +26,9 @@ impl Slot {
             Self {
                 version: AtomicU64::new(0),
                 base: AtomicU64::new(0),
-                horizon: AtomicU64::new(0),
                 mult: AtomicU64::new(0),
                 offset: AtomicU64::new(0),
-                burst: AtomicU64::new(0),
-                shift: AtomicU64::new(0),
+                size: AtomicU64::new(0),
                 recip: AtomicU64::new(0),
             }
         }
@@ -41,32 +37,34 @@ impl Slot {
     /// The version to give to [`is_still`](Self::is_still) later.
     #[inline]
     pub(crate) fn version(&self) -> u64 {
-        // Ordering: Acquire pairs with both Releases in `write`. With the last: who sees a version sees the fields
-        // that it stands for. With the first: who sees an odd version also sees the word that has left this slot.
+        // Ordering: Acquire pairs with both stores of the version in `write`. With the last: who sees a version sees
+        // the fields that it stands for. With the first: who sees an odd version also sees that the word has left
+        // this slot.
         self.version.load(Ordering::Acquire)
     }
 
     /// The fields; a mixture if a write is under way, which `is_still` finds out.
+    ///
+    /// In the reverse of the order in which they are written: who sees one field of a write sees all that came
+    /// before it, so there are as many mixtures as fields, not as many as subsets of them.
     #[inline]
     pub(crate) fn read(&self) -> Params {
-        // Ordering: Relaxed, all of them; the fence before `is_still` pairs with the one in `write`: who reads a
-        // field of a later write sees its odd version afterwards.
-        let field = |field: &AtomicU64| field.load(Ordering::Relaxed);
-        Params {
-            base: field(&self.base),
-            horizon: field(&self.horizon),
-            mult: field(&self.mult),
-            offset: field(&self.offset),
-            burst: field(&self.burst),
-            shift: field(&self.shift),
-            recip: field(&self.recip),
-        }
+        // Ordering: Acquire, each pairs with the Release store of the same field in `write`: who sees a field of a
+        // later write sees that write's odd version in `is_still`.
+        let field = |field: &AtomicU64| field.load(Ordering::Acquire);
+        let recip = field(&self.recip);
+        let size = field(&self.size);
+        let offset = field(&self.offset);
+        let mult = field(&self.mult);
+        let base = field(&self.base);
+        Params { base, mult, offset, size, recip }
     }
 
-    /// Whether nobody has begun to write since `version`. An Acquire fence comes before it.
+    /// Whether nobody has begun to write since `version`.
     #[inline]
     pub(crate) fn is_still(&self, version: u64) -> bool {
-        // Ordering: Relaxed, behind the caller's fence, as said at `read`.
+        // Ordering: Relaxed; the loads before it, of the fields and of the word, are Acquire: it cannot move before
+        // them, and it sees the odd version of every write that they saw anything of.
         self.version.load(Ordering::Relaxed) == version
     }
 
@@ -77,16 +75,12 @@ impl Slot {
         // Ordering: Release pairs with `version`: an odd version is seen together with the word that names the
         // other slot, so that no reader takes a half-written slot for a live one.
         self.version.store(version + 1, Ordering::Release);
-        // Ordering: the Release fence pairs with the reader's Acquire fence, see `read`.
-        fence(Ordering::Release);
-        // Ordering: Relaxed, all of them; the store of the version below publishes them.
-        let set = |field: &AtomicU64, value| field.store(value, Ordering::Relaxed);
+        // Ordering: Release, each pairs with its load in `read`: it takes the odd version along.
+        let set = |field: &AtomicU64, value| field.store(value, Ordering::Release);
         set(&self.base, params.base);
-        set(&self.horizon, params.horizon);
         set(&self.mult, params.mult);
         set(&self.offset, params.offset);
-        set(&self.burst, params.burst);
-        set(&self.shift, params.shift);
+        set(&self.size, params.size);
         set(&self.recip, params.recip);
         // Ordering: Release pairs with `version`.
         self.version.store(version + 2, Ordering::Release);

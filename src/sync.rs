@@ -3,9 +3,9 @@
 //! loom's types are made at run time, so what is `const fn` for users is a plain `fn` there: [`const_fn!`].
 
 #[cfg(not(loom))]
-pub(crate) use core::sync::atomic::{AtomicU64, Ordering, fence};
+pub(crate) use core::sync::atomic::{AtomicU64, Ordering};
 #[cfg(loom)]
-pub(crate) use loom::sync::atomic::{AtomicU64, Ordering, fence};
+pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
 
 #[cfg(loom)]
 pub(crate) use loom::sync::Mutex;
@@ -39,7 +39,7 @@ pub(crate) struct Lock {
 
 #[cfg(any(feature = "std", loom))]
 mod blocking {
-    use super::{Lock, Mutex, const_fn};
+    use super::{Lock, Mutex};
 
     #[cfg(loom)]
     pub(crate) type Guard<'a> = loom::sync::MutexGuard<'a, ()>;

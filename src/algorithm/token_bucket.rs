@@ -158,16 +158,12 @@ const fn units_in(nanos: u64, per_nano: u64) -> u64 {
 pub(crate) struct Params {
     /// The tick from which time counts.
     pub(crate) base: u64,
-    /// Ticks after `base` at which time stands still; `base + horizon` does not wrap.
-    pub(crate) horizon: u64,
     /// Units a tick, times 2^61, rounded up.
     pub(crate) mult: u64,
     /// The floor at `base`.
     pub(crate) offset: u64,
-    /// In units.
-    pub(crate) burst: u64,
-    /// A permit is `1 << shift` units.
-    pub(crate) shift: u64,
+    /// `{ capacity: 58 bits, shift: 6 bits }`: the burst in permits, a permit being `1 << shift` units.
+    pub(crate) size: u64,
     /// Ticks a unit, times 2^60, rounded down; 0 where that does not fit.
     pub(crate) recip: u64,
 }
@@ -189,15 +185,11 @@ impl Params {
         // Both factors are at most 2^63, so the multiplier is too: four units a tick.
         let product = scale.per_nano as u128 * length.in_2_63rds() as u128;
         let mult = product.div_ceil(1 << 63) as u64;
-        let room = INSTANT - offset - 2 * scale.burst;
-        let horizon = ((room as u128) << 61) / mult as u128;
         Self {
             base,
-            horizon: (horizon.min(TICKS as u128) as u64).min(u64::MAX - base),
             mult,
             offset,
-            burst: scale.burst,
-            shift: scale.shift as u64,
+            size: scale.capacity() << 6 | scale.shift as u64,
             recip: u64::try_from((1_u128 << 121) / mult as u128).unwrap_or(0),
         }
     }
@@ -210,12 +202,29 @@ impl Params {
     /// The burst in permits.
     #[inline]
     pub(crate) fn capacity(&self) -> u64 {
-        self.burst >> self.shift
+        self.size >> 6
+    }
+
+    #[inline]
+    pub(crate) fn shift(&self) -> u32 {
+        (self.size & 63) as u32
+    }
+
+    /// The burst in units: below 2^61.
+    #[inline]
+    fn burst(&self) -> u64 {
+        self.capacity() << self.shift()
+    }
+
+    /// Where time stands still, so that no instant and no debt passes the largest one.
+    #[inline]
+    fn last_floor(&self) -> u64 {
+        INSTANT - 2 * self.burst()
     }
 
     /// The instant of a bucket that holds `permits`, at most a burst of them, at `base`.
     pub(crate) fn holding(&self, permits: u64) -> u64 {
-        self.offset + self.burst - (permits << self.shift)
+        self.offset + self.burst() - (permits << self.shift())
     }
 
     #[inline]
@@ -225,25 +234,25 @@ impl Params {
 
     #[inline]
     fn floor(&self, ticks: u64) -> u64 {
-        let mut elapsed = ticks.wrapping_sub(self.base);
-        // One comparison for both ends: a reading before `base` wraps to something beyond every horizon, since
-        // base + horizon does not wrap.
-        if elapsed > self.horizon {
-            elapsed = self.elapsed_outside(ticks);
+        let (elapsed, before) = ticks.overflowing_sub(self.base);
+        if before || elapsed > TICKS {
+            return self.floor_outside(before);
         }
-        self.offset + self.units(elapsed)
+        // Below 2^64: the offset is below 2^62, and there are at most four units a tick.
+        let floor = self.offset + self.units(elapsed);
+        if floor > self.last_floor() { self.last_floor() } else { floor }
     }
 
-    /// Time does not run before `base`, nor after the horizon.
+    /// Time does not run before `base`, nor for ever.
     #[cold]
-    fn elapsed_outside(&self, ticks: u64) -> u64 {
-        if ticks < self.base { 0 } else { self.horizon }
+    fn floor_outside(&self, before: bool) -> u64 {
+        if before { self.offset } else { (self.offset + self.units(TICKS)).min(self.last_floor()) }
     }
 
     /// All that has accrued until `ticks`, one burst included.
     #[inline]
     pub(crate) fn full(&self, ticks: u64) -> u64 {
-        self.floor(ticks) + self.burst
+        self.floor(ticks) + self.burst()
     }
 
     /// `n` permits, all or nothing.
@@ -255,8 +264,8 @@ impl Params {
         let floor = self.floor(ticks);
         // A branch, not a maximum: while the bucket is not full, the new instant does not wait for the clock.
         let start = if instant < floor { floor } else { instant };
-        let next = start + (n << self.shift);
-        if next > floor + self.burst { Take::Denied(next) } else { Take::Granted(next) }
+        let next = start + (n << self.shift());
+        if next > floor + self.burst() { Take::Denied(next) } else { Take::Granted(next) }
     }
 
     /// As many of `n` permits as there are, and the instant to write, if any are.
@@ -264,8 +273,8 @@ impl Params {
     pub(crate) fn take_up_to(&self, instant: u64, ticks: u64, n: u64) -> (u64, Option<u64>) {
         let floor = self.floor(ticks);
         let start = instant.max(floor);
-        let taken = n.min((floor + self.burst).saturating_sub(start) >> self.shift);
-        (taken, (taken > 0).then(|| start + (taken << self.shift)))
+        let taken = n.min((floor + self.burst()).saturating_sub(start) >> self.shift());
+        (taken, (taken > 0).then(|| start + (taken << self.shift())))
     }
 
     /// The instant to write when `n` permits are given back, if the bucket has room for any.
@@ -274,7 +283,7 @@ impl Params {
         let floor = self.floor(ticks);
         // A full bucket is not written: under a clock that is ahead that would raise the instant, hence charge.
         let missing = instant.checked_sub(floor).filter(|&missing| missing > 0)?;
-        let units = if n > missing >> self.shift { missing } else { n << self.shift };
+        let units = if n > missing >> self.shift() { missing } else { n << self.shift() };
         (units > 0).then(|| instant - units)
     }
 
@@ -283,22 +292,25 @@ impl Params {
     pub(crate) fn charge(&self, instant: u64, ticks: u64, n: u64) -> (u64, Option<u64>) {
         let floor = self.floor(ticks);
         let start = instant.max(floor);
-        let charged = n.min((floor + 2 * self.burst).saturating_sub(start) >> self.shift);
-        (charged, (charged > 0).then(|| start + (charged << self.shift)))
+        let charged = n.min((floor + 2 * self.burst()).saturating_sub(start) >> self.shift());
+        (charged, (charged > 0).then(|| start + (charged << self.shift())))
     }
 
     /// The whole permits that are there.
     #[inline]
     pub(crate) fn available(&self, instant: u64, ticks: u64) -> u64 {
         let floor = self.floor(ticks);
-        (floor + self.burst).saturating_sub(instant.max(floor)) >> self.shift
+        (floor + self.burst()).saturating_sub(instant.max(floor)) >> self.shift()
     }
 
     /// The ticks from `ticks` until `full` reaches `target`, exactly; `u64::MAX`: never.
     #[inline]
     pub(crate) fn wait(&self, target: u64, ticks: u64) -> u64 {
-        let elapsed = self.ticks_for(target.saturating_sub(self.offset + self.burst));
-        if elapsed > self.horizon { u64::MAX } else { (self.base + elapsed).saturating_sub(ticks) }
+        let elapsed = self.ticks_for(target.saturating_sub(self.offset + self.burst()));
+        match self.base.checked_add(elapsed) {
+            Some(due) if target - self.burst() <= self.last_floor() && elapsed <= TICKS => due.saturating_sub(ticks),
+            _ => u64::MAX,
+        }
     }
 
     /// The least number of ticks in which `units` accrue.
@@ -319,8 +331,8 @@ impl Params {
     ///
     /// A setter whose reading is older than what the word has seen takes this as the time of its change.
     pub(crate) fn earliest(&self, instant: u64) -> u64 {
-        let elapsed = self.ticks_for(instant.saturating_sub(self.offset + 2 * self.burst));
-        self.base + elapsed.min(self.horizon)
+        let elapsed = self.ticks_for(instant.saturating_sub(self.offset + 2 * self.burst()));
+        self.base.saturating_add(elapsed)
     }
 
     /// What follows these parameters when the quota changes at tick `at`.
@@ -332,9 +344,9 @@ impl Params {
     pub(crate) fn follow(&self, scale: &Scale, length: TickLength, at: u64, salt: u64) -> Self {
         let full = self.full(at);
         let offset = match full.checked_sub(scale.burst) {
-            Some(same) if scale.shift as u64 == self.shift && scale.lasts_from(same) => same,
+            Some(same) if scale.shift == self.shift() && scale.lasts_from(same) => same,
             _ => {
-                let above = full + self.burst + 1;
+                let above = full + self.burst() + 1;
                 if scale.lasts_from(above) { above } else { scale.place(salt) }
             }
         };
@@ -346,15 +358,15 @@ impl Params {
     /// can be explained by the time of the change and a burst of debt.
     pub(crate) fn carry(&self, instant: u64, next: &Self) -> Option<u64> {
         let full = self.full(next.base);
-        if instant > full + self.burst {
+        if instant > full + self.burst() {
             return None;
         }
         // What the old burst cut off is gone, whatever the new one is.
-        let level = full as i128 - instant.max(full - self.burst) as i128;
+        let level = full as i128 - instant.max(full - self.burst()) as i128;
         // Rounded down: towards less there, towards more owed.
-        let level = (level << next.shift) >> self.shift;
-        let level = level.clamp(-(next.burst as i128), next.burst as i128);
-        Some(((next.offset + next.burst) as i128 - level) as u64)
+        let level = (level << next.shift()) >> self.shift();
+        let level = level.clamp(-(next.burst() as i128), next.burst() as i128);
+        Some(((next.offset + next.burst()) as i128 - level) as u64)
     }
 }
 

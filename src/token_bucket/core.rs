@@ -25,7 +25,7 @@ use crate::clock::Clock;
 use crate::error::ConfigError;
 use crate::params::Slot;
 use crate::quota::Quota;
-use crate::sync::{AtomicU64, Lock, Ordering, const_fn, fence};
+use crate::sync::{AtomicU64, Lock, Ordering, const_fn};
 use crate::word::cas;
 
 /// Not started: slot 1 is named, and was never written. The bucket is full and no time passes yet.
@@ -68,7 +68,8 @@ impl Core {
         loop {
             let slot = &self.slots[0];
             let version = slot.version();
-            if let Some(result) = self.attempt(0, version, &slot.read(), clock, &op) {
+            let params = slot.read();
+            if let Some(result) = self.attempt(0, version, &params, clock.ticks(), &op) {
                 return result;
             }
             if let Some(result) = self.update_cold(clock, &op) {
@@ -80,45 +81,40 @@ impl Core {
     /// The same through slot 1. `None`: look again.
     #[cold]
     #[inline(never)]
-    fn update_cold<T>(
-        &self,
-        clock: &impl Clock,
-        op: &dyn Fn(&Params, u64, u64) -> (T, Option<u64>),
-    ) -> Option<T> {
+    fn update_cold<T>(&self, clock: &impl Clock, op: &dyn Fn(&Params, u64, u64) -> (T, Option<u64>)) -> Option<T> {
         let slot = &self.slots[1];
         let version = slot.version();
         if version > 0 {
-            return self.attempt(SLOT, version, &slot.read(), clock, op);
+            let params = slot.read();
+            return self.attempt(SLOT, version, &params, clock.ticks(), op);
         }
         if let Some(_guard) = self.setter.try_lock() {
             self.start(clock, self.first.1.capacity());
             return None;
         }
-        // Somebody is starting the clock, and may be stopped at it. A bucket that nobody started is as it was
-        // made: time stands still in it, so each caller may take its own reading for the beginning.
-        let params = Params::fresh(&self.first.1, clock.tick_length(), clock.ticks());
-        self.attempt(SLOT, version, &params, clock, op)
+        // Somebody is starting the clock, and may be stopped at it. Until that is done time stands still: each caller
+        // takes its one reading for the beginning.
+        let ticks = clock.ticks();
+        let params = Params::fresh(&self.first.1, clock.tick_length(), ticks);
+        self.attempt(SLOT, version, &params, ticks, op)
     }
 
-    /// The loop that both share: `None` when `live` is not what the word names, or its slot has changed.
+    /// The loop that both share: `None` when `live` is not what the word names, or its slot has changed. `ticks` was
+    /// read after `params`.
     #[inline(always)]
     fn attempt<T>(
         &self,
         live: u64,
         version: u64,
         params: &Params,
-        clock: &impl Clock,
+        ticks: u64,
         op: &(impl Fn(&Params, u64, u64) -> (T, Option<u64>) + ?Sized),
     ) -> Option<T> {
         let slot = &self.slots[(live != 0) as usize];
-        let ticks = clock.ticks();
-        // Ordering: Acquire pairs with the exchanges of a setter, which publish the slot that the word names; it
-        // comes after the clock.
+        // Ordering: Acquire pairs with the exchanges of a setter: who sees the word of a change sees the slot that it
+        // names, and in `is_still` that the other one was left.
         let mut word = self.word.load(Ordering::Acquire);
         loop {
-            // Ordering: the Acquire fence pairs with the Release fence in `Slot::write`; without it the version could
-            // be read before the fields.
-            fence(Ordering::Acquire);
             if word & SLOT != live || !slot.is_still(version) {
                 return None;
             }
@@ -168,7 +164,7 @@ impl Core {
         let _guard = self.setter.lock();
         self.start(clock, self.first.1.capacity());
         let old = self.slots[0].read();
-        let scale = Scale::with_shift(quota, old.shift as u32).unwrap_or(finest);
+        let scale = Scale::with_shift(quota, old.shift()).unwrap_or(finest);
         loop {
             // Ordering: Relaxed; read before the clock, so that the reading is not older than what is in the word.
             let word = self.word.load(Ordering::Relaxed);

@@ -1,0 +1,74 @@
+//! Clocks that count their readings or tick in something else than nanoseconds.
+
+#![allow(dead_code, unreachable_pub)]
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use sluicegate::{Clock, ManualClock, Nanos, TickLength};
+
+/// A clock moved by hand that counts how often it was read.
+#[derive(Debug, Default)]
+pub struct CountingClock {
+    pub time: ManualClock,
+    readings: AtomicU64,
+    reads_of_now: AtomicU64,
+}
+
+impl CountingClock {
+    /// Readings since the last call.
+    pub fn readings(&self) -> u64 {
+        self.readings.swap(0, Ordering::Relaxed)
+    }
+
+    /// How often the clock was asked for nanoseconds instead of its own count.
+    pub fn reads_of_now(&self) -> u64 {
+        self.reads_of_now.load(Ordering::Relaxed)
+    }
+}
+
+impl Clock for CountingClock {
+    fn now(&self) -> Nanos {
+        self.reads_of_now.fetch_add(1, Ordering::Relaxed);
+        self.time.now()
+    }
+
+    fn ticks(&self) -> u64 {
+        self.readings.fetch_add(1, Ordering::Relaxed);
+        self.time.ticks()
+    }
+}
+
+/// A hardware counter moved by hand: its ticks are set, and each lasts `length`.
+#[derive(Debug)]
+pub struct Counter {
+    ticks: AtomicU64,
+    length: TickLength,
+}
+
+impl Counter {
+    pub fn new(length: TickLength, ticks: u64) -> Self {
+        Self { ticks: AtomicU64::new(ticks), length }
+    }
+
+    pub fn set(&self, ticks: u64) {
+        self.ticks.store(ticks, Ordering::Release);
+    }
+
+    pub fn advance(&self, ticks: u64) {
+        self.ticks.fetch_add(ticks, Ordering::AcqRel);
+    }
+}
+
+impl Clock for Counter {
+    fn now(&self) -> Nanos {
+        Nanos::from_nanos(self.length.nanos(self.ticks()))
+    }
+
+    fn ticks(&self) -> u64 {
+        self.ticks.load(Ordering::Acquire)
+    }
+
+    fn tick_length(&self) -> TickLength {
+        self.length
+    }
+}

@@ -1,0 +1,8 @@
+//! What the tests of the promises share. Each test file uses a part of it.
+
+#![allow(dead_code, unreachable_pub)]
+
+pub mod clocks;
+pub mod intervals;
+pub mod oracle;
+pub mod quotas;

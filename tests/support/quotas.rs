@@ -1,0 +1,67 @@
+//! Quotas and numbers for property tests, spread evenly over the orders of magnitude.
+
+#![allow(dead_code, unreachable_pub)]
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use sluicegate::{ManualClock, Quota, TokenBucket};
+
+pub const SECOND: u64 = 1_000_000_000;
+pub const YEAR: u64 = 366 * 86_400 * SECOND;
+/// What a new bucket has before it: 36 years of 365.25 days.
+pub const LIFETIME: u64 = 36 * 31_557_600 * SECOND;
+/// Unix time in nanoseconds, in 2027.
+pub const UNIX_NOW: u64 = 1_800_000_000 * SECOND;
+
+/// From 1 to `2^bits`, as many from each power of two.
+pub fn magnitude(bits: u32) -> impl Strategy<Value = u64> {
+    (0..=bits, any::<u64>()).prop_map(move |(bit, low)| ((1 << bit) | low & ((1 << bit) - 1)).min(1 << bits))
+}
+
+/// The same quota with the largest burst that fits, if its own does not. `None` if its rate is out of range.
+pub fn fitted(quota: Quota) -> Option<Quota> {
+    match TokenBucket::with_clock(quota, ManualClock::new()) {
+        Ok(_) => Some(quota),
+        Err(error) => error.largest().map(|largest| quota.burst(largest)),
+    }
+}
+
+/// Every quota that a bucket takes: from one permit a year to 4e9 a second.
+pub fn any_quota() -> impl Strategy<Value = Quota> {
+    // The exponents of 1 permit/year and of 4e9/s.
+    let rate = (-17.26_f64..=22.11).prop_map(f64::exp);
+    let odd = (rate, magnitude(54), magnitude(40)).prop_filter_map("rate out of range", |(rate, period, burst)| {
+        let permits = (rate * period as f64 / 1e9).round().max(1.0) as u64;
+        fitted(Quota::per(permits, Duration::from_nanos(period)).burst(burst))
+    });
+    let round = (magnitude(31), 0..4, magnitude(40)).prop_filter_map("rate out of range", |(permits, unit, burst)| {
+        let quota = [Quota::per_second, Quota::per_minute, Quota::per_hour, Quota::per_day][unit as usize](permits);
+        fitted(quota.burst(burst))
+    });
+    prop_oneof![2 => odd, 1 => round]
+}
+
+/// Moderate ones, at which a nanosecond of rounding is far below a permit, with bursts that tests can drain.
+pub fn modest_quota() -> impl Strategy<Value = Quota> {
+    (magnitude(20), prop_oneof![magnitude(36), Just(SECOND), Just(60 * SECOND)], magnitude(10)).prop_filter_map(
+        "rate out of range",
+        |(permits, period, burst)| {
+            let quota = Quota::per(permits, Duration::from_nanos(period)).burst(burst);
+            // Below 1e6/s.
+            (permits * 1_000 <= period).then(|| fitted(quota)).flatten()
+        },
+    )
+}
+
+/// How far a decision may lie from that of exact arithmetic, in nanoseconds: one, or two where the burst takes more
+/// than 18 years to fill, so that a unit of time is no longer finer than a nanosecond.
+pub fn tolerance(quota: &Quota) -> u64 {
+    let fills = quota.capacity() as f64 / quota.rate();
+    if fills > 18.0 * 31_557_600.0 { 2 } else { 1 }
+}
+
+/// A point in time before, at, or after `at`.
+pub fn offset_by(at: u64, nanos: i64) -> u64 {
+    at.saturating_add_signed(nanos)
+}
