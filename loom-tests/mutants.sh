@@ -11,15 +11,15 @@ export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$root/target}/mutants"
 mutants() {
   cat <<'LIST'
 cas-stores ; word.rs ; s/word\.compare_exchange\(current, new, Ordering::AcqRel, Ordering::Acquire\)/{ word.store(new, Ordering::Release); Ok(current) }/ ; acquire_acquire
-retry-keeps-decision ; token_bucket/core.rs ; s/(match cas\(&self\.word, word, next \| live\) \{\s*Ok\(_\) => return Some\(result\),\s*Err\(observed\) =>) word = observed,/$1 { let _ = cas(&self.word, observed, next | live); return Some(result); }/ ; acquire
+retry-keeps-decision ; token_bucket/core.rs ; s/Err\(observed\) => view\.instant = observed \^ live,/Err(observed) => { let _ = cas(&self.word, observed, next ^ live); return Commit::Done; }/ ; acquire
 time-is-recredited ; algorithm/token_bucket.rs ; s/let start = if instant < floor \{ floor \} else \{ instant \};/let start = floor.max(instant.min(floor + 1));/ ; acquire_acquire
 stale-is-full ; algorithm/token_bucket.rs ; s/let start = if instant < floor \{ floor \} else \{ instant \};/let start = if instant < floor || instant > floor + self.burst() { floor } else { instant };/ ; while_time_passes
 refund-writes-when-full ; algorithm/token_bucket.rs ; s/let missing = instant\.checked_sub\(floor\)\.filter\(\|&missing\| missing > 0\)\?;(.*?)\(units > 0\)\.then\(\|\| instant - units\)/let missing = instant.max(floor) - floor;$1Some(instant.max(floor) - units)/s ; acquire_refund_while_time_passes
 up-to-ignores-level ; algorithm/token_bucket.rs ; s/let taken = n\.min\(\(floor \+ self\.burst\(\)\)\.saturating_sub\(start\) >> self\.shift\(\)\);/let taken = n.min(self.capacity());/ ; acquire_up_to
 debt-has-no-limit ; algorithm/token_bucket.rs ; s/\(floor \+ 2 \* self\.burst\(\)\)\.saturating_sub\(start\)/(floor + 3 * self.burst()).saturating_sub(start)/ ; acquire_charge
 reader-ignores-version ; params.rs ; s/self\.version\.load\(Ordering::Relaxed\) == version$/{ let _ = version; true }/m ; set_quota
-reader-ignores-slot ; token_bucket/core.rs ; s/word & SLOT != live \|\| // ; set_quota
-clock-after-validation ; token_bucket/core.rs ; s/(fn update<T>.*?)self\.attempt\(0, version, &params, clock\.ticks\(\), &op\)/$1self.attempt(0, version, &params, 0, &|p: &Params, i, _| op(p, i, clock.ticks()))/s ; acquire_set_quota_slower
+reader-ignores-slot ; token_bucket/core.rs ; s/\(word & SLOT == live && slot\.is_still\(version\)\)/(slot.is_still(version))/ ; set_quota
+clock-after-validation ; token_bucket/core.rs ; s/let ticks = clock\.ticks\(\);(\s*\/\/ Ordering: Acquire pairs with the exchanges.*?)\(word & SLOT == live && slot\.is_still\(version\)\)\.then_some/$1let valid = word & SLOT == live && slot.is_still(version); let ticks = clock.ticks(); valid.then_some/s ; acquire_set_quota_slower
 level-is-not-scaled ; algorithm/token_bucket.rs ; s/let level = \(level << next\.shift\(\)\) >> self\.shift\(\);// ; set_quota
 scales-share-numbers ; algorithm/token_bucket.rs ; s/if scale\.lasts_from\(above\) \{\s*above\s*\} else \{\s*scale\.place\(salt\)\s*\}/{ let _ = (above, salt, Scale::place); 0 }/ ; acquire_two_changes_of_scale
 burst-arrives-full ; algorithm/token_bucket.rs ; s/instant\.max\(full - self\.burst\(\)\) as i128/instant as i128/ ; charge_set_quota
@@ -27,14 +27,14 @@ debt-is-forgotten ; algorithm/token_bucket.rs ; s/level\.clamp\(-\(next\.burst\(
 setters-do-not-exclude ; token_bucket/core.rs ; s/(Scale::finest\(quota\)\?;\s*)let _guard = self\.setter\.lock\(\);/$1/ ; set_quota_set_quota
 setter-drops-refund ; token_bucket/core.rs ; s/(\| instant \| live\) \{\s*Ok\(_\) => return true,\s*Err\(observed\) =>) word = observed,/$1 { let _ = cas(&self.word, observed, (word & !(INSTANT | SLOT)) | instant | live); return true; }/ ; refund_set_quota
 start-resets ; token_bucket/core.rs ; s/\(word & !SLOT\) \+ missing/missing/ ; first_call
-time-runs-before-the-start ; token_bucket/core.rs ; s/self\.attempt\(SLOT, version, &params, ticks, op\)/self.attempt(SLOT, version, &params, clock.ticks(), op)/ ; first_calls
+time-runs-before-the-start ; token_bucket/core.rs ; s/let view = View \{ params, ticks, instant: word \^ SLOT/let view = View { params, ticks: clock.ticks(), instant: word ^ SLOT/ ; first_calls
 change-before-start ; token_bucket/core.rs ; s/self\.start\(clock, self\.first\.1\.capacity\(\)\);(\s*let old)/$1/ ; first_call_set_quota
 odd-version-is-relaxed ; params.rs ; s/store\(version \+ 1, Ordering::Release\)/store(version + 1, Ordering::Relaxed)/ ; set_quota
 even-version-is-relaxed ; params.rs ; s/store\(version \+ 2, Ordering::Release\)/store(version + 2, Ordering::Relaxed)/ ; set_quota
 version-load-is-relaxed ; params.rs ; s/self\.version\.load\(Ordering::Acquire\)/self.version.load(Ordering::Relaxed)/ ; set_quota
 field-stores-are-relaxed ; params.rs ; s/field\.store\(value, Ordering::Release\)/field.store(value, Ordering::Relaxed)/ ; set_quota
 field-loads-are-relaxed ; params.rs ; s/field\.load\(Ordering::Acquire\)/field.load(Ordering::Relaxed)/ ; set_quota
-word-load-is-relaxed ; token_bucket/core.rs ; s/self\.word\.load\(Ordering::Acquire\)/self.word.load(Ordering::Relaxed)/ ; set_quota
+word-load-is-relaxed ; token_bucket/core.rs ; s/self\.word\.load\(Ordering::Acquire\)/self.word.load(Ordering::Relaxed)/g ; set_quota
 exchange-is-relaxed ; word.rs ; s/Ordering::AcqRel, Ordering::Acquire/Ordering::Relaxed, Ordering::Relaxed/ ; set_quota
 LIST
 }

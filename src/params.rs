@@ -14,8 +14,8 @@ pub(crate) struct Slot {
     /// 0: never written; odd: being written.
     version: AtomicU64,
     base: AtomicU64,
+    horizon: AtomicU64,
     mult: AtomicU64,
-    offset: AtomicU64,
     size: AtomicU64,
     recip: AtomicU64,
 }
@@ -26,8 +26,8 @@ impl Slot {
             Self {
                 version: AtomicU64::new(0),
                 base: AtomicU64::new(0),
+                horizon: AtomicU64::new(0),
                 mult: AtomicU64::new(0),
-                offset: AtomicU64::new(0),
                 size: AtomicU64::new(0),
                 recip: AtomicU64::new(0),
             }
@@ -54,10 +54,10 @@ impl Slot {
         let field = |field: &AtomicU64| field.load(Ordering::Acquire);
         let recip = field(&self.recip);
         let size = field(&self.size);
-        let offset = field(&self.offset);
         let mult = field(&self.mult);
+        let horizon = field(&self.horizon);
         let base = field(&self.base);
-        Params { base, mult, offset, size, recip }
+        Params { base, horizon, mult, size, recip }
     }
 
     /// Whether nobody has begun to write since `version`.
@@ -78,8 +78,8 @@ impl Slot {
         // Ordering: Release, each pairs with its load in `read`: it takes the odd version along.
         let set = |field: &AtomicU64, value| field.store(value, Ordering::Release);
         set(&self.base, params.base);
+        set(&self.horizon, params.horizon);
         set(&self.mult, params.mult);
-        set(&self.offset, params.offset);
         set(&self.size, params.size);
         set(&self.recip, params.recip);
         // Ordering: Release pairs with `version`.

@@ -70,8 +70,8 @@ impl Counters {
         Self { stripes: (0..stripe_count()).map(|_| stripe()).collect() }
     }
 
-    /// Counts one call.
-    #[inline]
+    /// Counts one call. Out of line, to keep the calls that are not counted small.
+    #[inline(never)]
     pub(crate) fn record(&self, allowed: bool) {
         // The number of stripes is a power of two.
         let stripe = &self.stripes[thread_index() & (self.stripes.len() - 1)];

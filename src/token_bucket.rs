@@ -8,7 +8,7 @@ use ::core::time::Duration;
 use alloc::boxed::Box;
 
 pub use self::builder::TokenBucketBuilder;
-use self::core::Core;
+use self::core::{Commit, Core, View};
 use crate::algorithm::token_bucket::{Scale, Take};
 use crate::clock::{Clock, MonotonicClock};
 use crate::error::{ConfigError, RateLimitExceeded};
@@ -179,7 +179,7 @@ impl<C: Clock> TokenBucket<C> {
     /// assert_eq!(denied.retry_after(), Some(Duration::from_secs(1)));
     /// # Ok::<(), sluicegate::ConfigError>(())
     /// ```
-    #[inline]
+    #[inline(always)]
     pub fn try_acquire(&self) -> Result<(), RateLimitExceeded> {
         self.try_acquire_n(1)
     }
@@ -201,16 +201,13 @@ impl<C: Clock> TokenBucket<C> {
     /// assert_eq!(bucket.try_acquire_n(2), Ok(())); // the two are still there
     /// # Ok::<(), sluicegate::ConfigError>(())
     /// ```
-    #[inline]
+    #[inline(always)]
     pub fn try_acquire_n(&self, n: u64) -> Result<(), RateLimitExceeded> {
         if n == 0 {
             return Ok(());
         }
-        let result = self.core.update(&self.clock, |params, instant, ticks| match params.take(instant, ticks, n) {
-            Take::Granted(next) => (Ok(()), Some(next)),
-            Take::Denied(target) => (Err(self.denied(params.wait(target, ticks))), None),
-            Take::Impossible => (Err(exceeds(n, params.capacity())), None),
-        });
+        let usual = self.core.look_usual(&self.clock).and_then(|view| self.take(view, n));
+        let result = usual.unwrap_or_else(|| self.take_during_change(n));
         self.count(result.is_ok());
         result
     }
@@ -386,19 +383,45 @@ impl<C: Clock> TokenBucket<C> {
         self.counters.as_ref().map(|counters| counters.snapshot())
     }
 
-    #[inline]
+    /// Takes `n` permits on a view of the state; `None` if that is out of date.
+    #[inline(always)]
+    fn take(&self, mut view: View, n: u64) -> Option<Result<(), RateLimitExceeded>> {
+        loop {
+            match view.params.take(view.instant, view.ticks, n) {
+                Take::Granted(next) => match self.core.commit(&mut view, next) {
+                    Commit::Done => return Some(Ok(())),
+                    Commit::Again => {}
+                    Commit::Stale => return None,
+                },
+                Take::Denied(target) => return Some(Err(self.denied(view.params.wait(target, view.ticks)))),
+                Take::Impossible => return Some(Err(exceeds(n, view.params.capacity()))),
+            }
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn take_during_change(&self, n: u64) -> Result<(), RateLimitExceeded> {
+        loop {
+            if let Some(result) = self.take(self.core.look_again(&self.clock), n) {
+                return result;
+            }
+        }
+    }
+
+    #[inline(always)]
     fn count(&self, allowed: bool) {
         if let Some(counters) = &self.counters {
             counters.record(allowed);
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn denied(&self, ticks: u64) -> RateLimitExceeded {
         RateLimitExceeded::Denied { retry_after: self.duration(ticks) }
     }
 
-    #[inline]
+    #[inline(always)]
     fn duration(&self, ticks: u64) -> Duration {
         if ticks == u64::MAX {
             return Duration::MAX;

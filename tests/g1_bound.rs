@@ -10,7 +10,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use sluicegate::{Clock, CoarseClock, ManualClock, MonotonicClock, Nanos, Quota, TokenBucket};
 use support::intervals::{Call, worst_excess, worst_excess_net};
-use support::quotas::{SECOND, UNIX_NOW, any_quota, magnitude, tolerance};
+use support::quotas::{SECOND, UNIX_NOW, any_quota, magnitude, permits, tolerance};
 
 /// One thread's share of a trace.
 #[derive(Default)]
@@ -58,7 +58,7 @@ fn stress<C: Clock>(
                 trace
             })
         };
-        let threads: Vec<_> = (1..=4).map(|seed| worker(seed * 0x9e37_79b9_7f4a_7c15)).collect();
+        let threads: Vec<_> = (1..=4).map(|seed| worker(0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(seed))).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).fold(Trace::default(), Trace::join)
     })
 }
@@ -193,10 +193,10 @@ enum Move {
 
 #[derive(Clone, Copy, Debug)]
 enum Verb {
-    Take(u64),
-    UpTo(u64),
-    Refund(u64),
-    Charge(u64),
+    Take,
+    UpTo,
+    Refund,
+    Charge,
 }
 
 fn moves() -> impl Strategy<Value = Move> {
@@ -211,16 +211,8 @@ fn moves() -> impl Strategy<Value = Move> {
     ]
 }
 
-/// Numbers of permits that matter to a bucket of the given burst.
-fn verbs() -> impl Strategy<Value = (Verb, u8)> {
-    let verb = prop_oneof![
-        6 => Just(Verb::Take as fn(u64) -> Verb),
-        3 => Just(Verb::UpTo as fn(u64) -> Verb),
-        2 => Just(Verb::Refund as fn(u64) -> Verb),
-        1 => Just(Verb::Charge as fn(u64) -> Verb),
-    ];
-    let number = prop_oneof![2 => Just(1), 2 => 1_u64..5, 3 => magnitude(41), 1 => Just(u64::MAX)];
-    (verb, number, 0_u8..4).prop_map(|(verb, number, share)| (verb(number), share))
+fn verbs() -> impl Strategy<Value = Verb> {
+    prop_oneof![6 => Just(Verb::Take), 3 => Just(Verb::UpTo), 2 => Just(Verb::Refund), 1 => Just(Verb::Charge)]
 }
 
 /// One call of a trace: the reading, and what it took, gave back, and took on as debt, at the most.
@@ -234,27 +226,24 @@ struct Event {
     grant: bool,
 }
 
-/// Makes the call, with its number cut to a share of the burst that makes sense.
-fn run(bucket: &TokenBucket<ManualClock>, verb: Verb, share: u8, reading: u64) -> Event {
-    let capacity = bucket.quota().capacity();
-    let cut = |n: u64| if share == 0 { n } else { n.min(capacity / u64::from(share)).max(1) };
-    let before = bucket.available();
+fn run(bucket: &TokenBucket<ManualClock>, verb: Verb, n: u64, reading: u64) -> Event {
+    let (capacity, before) = (bucket.quota().capacity(), bucket.available());
     let (mut taken, mut given_back, mut debt, mut grant) = (0, 0, 0, false);
     match verb {
-        Verb::Take(n) => {
-            taken = if bucket.try_acquire_n(cut(n)).is_ok() { cut(n) } else { 0 };
+        Verb::Take => {
+            taken = if bucket.try_acquire_n(n).is_ok() { n } else { 0 };
             grant = taken > 0;
         }
-        Verb::UpTo(n) => {
-            taken = bucket.try_acquire_up_to(cut(n));
+        Verb::UpTo => {
+            taken = bucket.try_acquire_up_to(n);
             grant = taken > 0;
         }
-        Verb::Refund(n) => {
-            bucket.refund(cut(n));
-            given_back = if before > 0 { cut(n).min(capacity - before) } else { cut(n) };
+        Verb::Refund => {
+            bucket.refund(n);
+            given_back = if before > 0 { n.min(capacity - before) } else { n };
         }
-        Verb::Charge(n) => {
-            taken = bucket.charge(cut(n));
+        Verb::Charge => {
+            taken = bucket.charge(n);
             debt = taken.saturating_sub(before);
         }
     }
@@ -270,13 +259,13 @@ proptest! {
     fn one_caller_on_a_clock_that_jumps(
         quota in any_quota(),
         origin in prop_oneof![Just(0), Just(UNIX_NOW), magnitude(63)],
-        steps in prop::collection::vec((moves(), verbs()), 1..70),
+        steps in prop::collection::vec((moves(), verbs(), permits()), 1..70),
     ) {
         let clock = ManualClock::new();
         let bucket = TokenBucket::with_clock(quota, clock.clone()).unwrap();
         let mut readings = vec![origin];
         let mut events = Vec::new();
-        for (step, (verb, share)) in steps {
+        for (step, verb, permits) in steps {
             let last = readings[readings.len() - 1];
             let reading = match step {
                 Move::Stay => last,
@@ -287,7 +276,7 @@ proptest! {
             };
             readings.push(reading);
             clock.set(Nanos::from_nanos(reading));
-            events.push(run(&bucket, verb, share, reading));
+            events.push(run(&bucket, verb, permits.of(quota.capacity()), reading));
         }
 
         let (permits, period) = (i128::from(quota.permits()), quota.period().as_nanos() as i128);

@@ -5,8 +5,8 @@
 //! accrued, so the level follows from the instant and the time, and nothing but the instant is ever written:
 //!
 //! ```text
+//! floor(t) = units(t - base)       a bucket that was empty no later than this is full at t
 //! full(t)  = floor(t) + burst      all that has accrued until t, one burst included
-//! floor(t) = offset + units(t)     a bucket that was empty no later than this is full at t
 //! level    = full(t) - max(instant, floor(t))        negative: debt
 //! ```
 //!
@@ -153,15 +153,15 @@ const fn units_in(nanos: u64, per_nano: u64) -> u64 {
     (nanos as u128 * per_nano as u128 >> 61) as u64 + 1
 }
 
-/// What a decision needs: a scale, put at a place in time. One cache line once published.
+/// What a decision needs: a scale, put at a place in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Params {
-    /// The tick from which time counts.
+    /// The tick at which the floor is 0; it may lie before the first tick of the clock, so differences from it wrap.
     pub(crate) base: u64,
+    /// The most ticks after `base` at which everything stays below the largest instant, debt included.
+    pub(crate) horizon: u64,
     /// Units a tick, times 2^61, rounded up.
     pub(crate) mult: u64,
-    /// The floor at `base`.
-    pub(crate) offset: u64,
     /// `{ capacity: 58 bits, shift: 6 bits }`: the burst in permits, a permit being `1 << shift` units.
     pub(crate) size: u64,
     /// Ticks a unit, times 2^60, rounded down; 0 where that does not fit.
@@ -180,83 +180,72 @@ pub(crate) enum Take {
 }
 
 impl Params {
-    /// A bucket that starts at tick `base`, its floor at `offset`.
-    pub(crate) fn new(scale: &Scale, length: TickLength, base: u64, offset: u64) -> Self {
+    /// A full bucket that starts at tick `now`.
+    pub(crate) fn fresh(scale: &Scale, length: TickLength, now: u64) -> Self {
+        Self::new(scale, length, now, 0)
+    }
+
+    /// A bucket whose floor is at `offset` at tick `now`, or less than 1 ns below it.
+    fn new(scale: &Scale, length: TickLength, now: u64, offset: u64) -> Self {
         // Both factors are at most 2^63, so the multiplier is too: four units a tick.
         let product = scale.per_nano as u128 * length.in_2_63rds() as u128;
         let mult = product.div_ceil(1 << 63) as u64;
+        let ticks_in = |units: u64| (((units as u128) << 61) / mult as u128).min(TICKS as u128) as u64;
+        let base = now.wrapping_sub(ticks_in(offset));
+        let horizon = ticks_in(INSTANT - 2 * scale.burst);
         Self {
             base,
+            // Not across the wrap of the clock's own count: behind it lies a step back.
+            horizon: if base <= now { horizon.min(u64::MAX - base) } else { horizon },
             mult,
-            offset,
             size: scale.capacity() << 6 | scale.shift as u64,
             recip: u64::try_from((1_u128 << 121) / mult as u128).unwrap_or(0),
         }
     }
 
-    /// A full bucket that starts at tick `base`.
-    pub(crate) fn fresh(scale: &Scale, length: TickLength, base: u64) -> Self {
-        Self::new(scale, length, base, 0)
-    }
-
     /// The burst in permits.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn capacity(&self) -> u64 {
         self.size >> 6
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn shift(&self) -> u32 {
         (self.size & 63) as u32
     }
 
     /// The burst in units: below 2^61.
-    #[inline]
+    #[inline(always)]
     fn burst(&self) -> u64 {
         self.capacity() << self.shift()
     }
 
-    /// Where time stands still, so that no instant and no debt passes the largest one.
-    #[inline]
-    fn last_floor(&self) -> u64 {
-        INSTANT - 2 * self.burst()
-    }
-
-    /// The instant of a bucket that holds `permits`, at most a burst of them, at `base`.
+    /// The instant of a bucket that holds `permits`, at most a burst of them, where the floor is 0.
     pub(crate) fn holding(&self, permits: u64) -> u64 {
-        self.offset + self.burst() - (permits << self.shift())
+        self.burst() - (permits << self.shift())
     }
 
-    #[inline]
+    #[inline(always)]
     fn units(&self, elapsed: u64) -> u64 {
         ((elapsed << 3) as u128 * self.mult as u128 >> 64) as u64
     }
 
-    #[inline]
+    /// Before `base` and beyond the horizon it is 0, which grants nothing: a clock that steps back or runs for
+    /// decades closes the bucket. One comparison serves both, since what lies before `base` wraps.
+    #[inline(always)]
     fn floor(&self, ticks: u64) -> u64 {
-        let (elapsed, before) = ticks.overflowing_sub(self.base);
-        if before || elapsed > TICKS {
-            return self.floor_outside(before);
-        }
-        // Below 2^64: the offset is below 2^62, and there are at most four units a tick.
-        let floor = self.offset + self.units(elapsed);
-        if floor > self.last_floor() { self.last_floor() } else { floor }
-    }
-
-    /// Time does not run before `base`, nor for ever.
-    #[cold]
-    fn floor_outside(&self, before: bool) -> u64 {
-        if before { self.offset } else { (self.offset + self.units(TICKS)).min(self.last_floor()) }
+        let elapsed = ticks.wrapping_sub(self.base);
+        if elapsed > self.horizon { 0 } else { self.units(elapsed) }
     }
 
     /// All that has accrued until `ticks`, one burst included.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn full(&self, ticks: u64) -> u64 {
         self.floor(ticks) + self.burst()
     }
 
     /// `n` permits, all or nothing.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take(&self, instant: u64, ticks: u64, n: u64) -> Take {
         if n > self.capacity() {
             return Take::Impossible;
@@ -269,7 +258,7 @@ impl Params {
     }
 
     /// As many of `n` permits as there are, and the instant to write, if any are.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take_up_to(&self, instant: u64, ticks: u64, n: u64) -> (u64, Option<u64>) {
         let floor = self.floor(ticks);
         let start = instant.max(floor);
@@ -278,7 +267,7 @@ impl Params {
     }
 
     /// The instant to write when `n` permits are given back, if the bucket has room for any.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn give_back(&self, instant: u64, ticks: u64, n: u64) -> Option<u64> {
         let floor = self.floor(ticks);
         // A full bucket is not written: under a clock that is ahead that would raise the instant, hence charge.
@@ -288,7 +277,7 @@ impl Params {
     }
 
     /// As many of `n` permits as the limit of debt, one burst, has room for, and the instant to write.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn charge(&self, instant: u64, ticks: u64, n: u64) -> (u64, Option<u64>) {
         let floor = self.floor(ticks);
         let start = instant.max(floor);
@@ -297,28 +286,26 @@ impl Params {
     }
 
     /// The whole permits that are there.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn available(&self, instant: u64, ticks: u64) -> u64 {
         let floor = self.floor(ticks);
         (floor + self.burst()).saturating_sub(instant.max(floor)) >> self.shift()
     }
 
     /// The ticks from `ticks` until `full` reaches `target`, exactly; `u64::MAX`: never.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn wait(&self, target: u64, ticks: u64) -> u64 {
-        let elapsed = self.ticks_for(target.saturating_sub(self.offset + self.burst()));
-        match self.base.checked_add(elapsed) {
-            Some(due) if target - self.burst() <= self.last_floor() && elapsed <= TICKS => due.saturating_sub(ticks),
-            _ => u64::MAX,
-        }
+        let elapsed = self.ticks_for(target.saturating_sub(self.burst()));
+        if elapsed > self.horizon { u64::MAX } else { self.base.wrapping_add(elapsed).wrapping_sub(ticks) }
     }
 
     /// The least number of ticks in which `units` accrue.
-    #[inline]
+    #[inline(always)]
     fn ticks_for(&self, units: u64) -> u64 {
         if units >> 57 != 0 || self.recip == 0 {
             // After a year at the earliest.
-            let exact = ((units as u128) << 61).div_ceil(self.mult as u128);
+            // A multiplier is never 0; saying so leaves no panic behind, so that a wait nobody reads costs nothing.
+            let exact = ((units as u128) << 61).div_ceil(self.mult.max(1) as u128);
             return u64::try_from(exact).unwrap_or(u64::MAX);
         }
         // The reciprocal is low by less than 2^-60 each, so by less than 1/8 in all: with the rounding down, the
@@ -328,11 +315,17 @@ impl Params {
     }
 
     /// The first tick at which `instant` can have been written: no debt is larger than one burst.
-    ///
-    /// A setter whose reading is older than what the word has seen takes this as the time of its change.
-    pub(crate) fn earliest(&self, instant: u64) -> u64 {
-        let elapsed = self.ticks_for(instant.saturating_sub(self.offset + 2 * self.burst()));
-        self.base.saturating_add(elapsed)
+    fn earliest(&self, instant: u64) -> u64 {
+        self.base.wrapping_add(self.ticks_for(instant.saturating_sub(2 * self.burst())))
+    }
+
+    /// The time of a change that finds the word at `instant`: `ticks`, or if that reading is older than what the word
+    /// has seen, the first that is not.
+    pub(crate) fn time_of_change(&self, instant: u64, ticks: u64) -> u64 {
+        let earliest = self.earliest(instant);
+        let after = |tick: u64| tick.wrapping_sub(self.base);
+        // What lies before `base` has wrapped, and is not after anything.
+        if after(ticks) > self.horizon || after(ticks) < after(earliest) { earliest } else { ticks }
     }
 
     /// What follows these parameters when the quota changes at tick `at`.
@@ -344,20 +337,22 @@ impl Params {
     pub(crate) fn follow(&self, scale: &Scale, length: TickLength, at: u64, salt: u64) -> Self {
         let full = self.full(at);
         let offset = match full.checked_sub(scale.burst) {
+            // Rounded down by `new`: a stale exchange that succeeds loses by it, and never gains.
             Some(same) if scale.shift == self.shift() && scale.lasts_from(same) => same,
             _ => {
-                let above = full + self.burst() + 1;
+                // Above the last debt, and above what `new` rounds off.
+                let above = full + self.burst() + 8;
                 if scale.lasts_from(above) { above } else { scale.place(salt) }
             }
         };
         Self::new(scale, length, at, offset)
     }
 
-    /// The instant under `next`, which follows at its base, of a bucket that is at `instant` under `self`: the level
+    /// The instant under `next`, which follows at tick `at`, of a bucket that is at `instant` under `self`: the level
     /// stays the same number of permits, cut to one new burst either way. `None` if `instant` lies after all that
     /// can be explained by the time of the change and a burst of debt.
-    pub(crate) fn carry(&self, instant: u64, next: &Self) -> Option<u64> {
-        let full = self.full(next.base);
+    pub(crate) fn carry(&self, instant: u64, at: u64, next: &Self) -> Option<u64> {
+        let full = self.full(at);
         if instant > full + self.burst() {
             return None;
         }
@@ -366,7 +361,7 @@ impl Params {
         // Rounded down: towards less there, towards more owed.
         let level = (level << next.shift()) >> self.shift();
         let level = level.clamp(-(next.burst() as i128), next.burst() as i128);
-        Some(((next.offset + next.burst()) as i128 - level) as u64)
+        Some((next.full(at) as i128 - level) as u64)
     }
 }
 

@@ -41,32 +41,43 @@ mod source {
     struct Source {
         counter: quanta::Clock,
         origin: u64,
-        length: TickLength,
-        /// Whether limiters may count in the counter's own ticks.
-        raw: bool,
+        /// How long a count of the counter is, if limiters can count in those.
+        length: Option<TickLength>,
     }
 
     static SOURCE: OnceLock<Source> = OnceLock::new();
 
+    /// The counter and its tick once more, if limiters count in those: all that a decision asks, behind one look.
+    static RAW: OnceLock<(quanta::Clock, TickLength)> = OnceLock::new();
+
     impl Source {
-        #[inline]
         fn get() -> &'static Self {
-            SOURCE.get_or_init(Self::calibrate)
+            SOURCE.get_or_init(|| {
+                let counter = quanta::Clock::new();
+                let origin = counter.raw();
+                // quanta's ratio is a fraction of a power of two well below 2^60, so this quotient is exact.
+                let length = TickLength::new(counter.delta_as_nanos(0, 1 << 60), 1 << 60);
+                Self { counter, origin, length }
+            })
         }
 
-        #[cold]
-        fn calibrate() -> Self {
-            let counter = quanta::Clock::new();
-            let origin = counter.raw();
-            // quanta keeps its ratio as a fraction of a power of two well below 2^60, so this quotient is exact.
-            let length = TickLength::new(counter.delta_as_nanos(0, 1 << 60), 1 << 60);
-            Self { counter, origin, length: length.unwrap_or_default(), raw: length.is_some() }
-        }
-
-        #[inline]
-        fn ticks(&self) -> u64 {
+        fn nanos(&self) -> u64 {
             let raw = self.counter.raw();
-            if self.raw { raw } else { self.counter.delta_as_nanos(self.origin, raw) }
+            match self.length {
+                Some(length) => length.nanos(raw.saturating_sub(self.origin)),
+                None => self.counter.delta_as_nanos(self.origin, raw),
+            }
+        }
+    }
+
+    /// The first call, and every one where the counter is too slow to count in.
+    #[cold]
+    #[inline(never)]
+    fn otherwise() -> (u64, TickLength) {
+        let source = Source::get();
+        match source.length {
+            Some(length) => (RAW.get_or_init(|| (source.counter.clone(), length)).0.raw(), length),
+            None => (source.nanos(), TickLength::NANOSECOND),
         }
     }
 
@@ -86,22 +97,24 @@ mod source {
 
     impl Clock for MonotonicClock {
         /// Nanoseconds since the process first asked.
-        #[inline]
         fn now(&self) -> Nanos {
-            let source = Source::get();
-            let ticks = source.ticks();
-            let since = if source.raw { ticks.saturating_sub(source.origin) } else { ticks };
-            Nanos::from_nanos(source.length.nanos(since))
+            Nanos::from_nanos(Source::get().nanos())
         }
 
         #[inline]
         fn ticks(&self) -> u64 {
-            Source::get().ticks()
+            match RAW.get() {
+                Some((counter, _)) => counter.raw(),
+                None => otherwise().0,
+            }
         }
 
         #[inline]
         fn tick_length(&self) -> TickLength {
-            Source::get().length
+            match RAW.get() {
+                Some((_, length)) => *length,
+                None => otherwise().1,
+            }
         }
     }
 }

@@ -44,6 +44,28 @@ pub(crate) struct Core {
     current: QuotaCell,
 }
 
+/// What a decision is made on: parameters that were live when `word` was read, after `ticks`.
+pub(crate) struct View {
+    pub(crate) params: Params,
+    pub(crate) ticks: u64,
+    /// The word without the name of the slot.
+    pub(crate) instant: u64,
+    /// The slot that the word names, as it stands in it; apart, since it is known on the usual way.
+    live: u64,
+    /// Of that slot.
+    version: u64,
+}
+
+/// What became of a decision.
+pub(crate) enum Commit {
+    /// It is written.
+    Done,
+    /// Somebody was faster: decide again on the same view.
+    Again,
+    /// The quota is being changed: look again.
+    Stale,
+}
+
 impl Core {
     const_fn! {
         /// A full bucket that starts with its first call, so that no clock is needed to make it.
@@ -65,68 +87,91 @@ impl Core {
     /// `op` may run many times; only its last result counts.
     #[inline]
     pub(crate) fn update<T>(&self, clock: &impl Clock, op: impl Fn(&Params, u64, u64) -> (T, Option<u64>)) -> T {
+        let mut view = self.look(clock);
         loop {
-            let slot = &self.slots[0];
-            let version = slot.version();
-            let params = slot.read();
-            if let Some(result) = self.attempt(0, version, &params, clock.ticks(), &op) {
+            let (result, next) = op(&view.params, view.instant, view.ticks);
+            let Some(next) = next else {
                 return result;
-            }
-            if let Some(result) = self.update_cold(clock, &op) {
-                return result;
+            };
+            match self.commit(&mut view, next) {
+                Commit::Done => return result,
+                Commit::Again => {}
+                Commit::Stale => view = self.look_again(clock),
             }
         }
     }
 
-    /// The same through slot 1. `None`: look again.
+    /// The live parameters, a reading of the clock after them, and the word after that.
+    #[inline]
+    fn look(&self, clock: &impl Clock) -> View {
+        self.look_usual(clock).unwrap_or_else(|| self.look_again(clock))
+    }
+
+    /// The same when slot 0 is live, as it is but for the first call and during a change.
+    // Inlined always, like `commit` and all that a decision calls: a caller who does not look at a `retry_after`
+    // shall not pay for it.
+    #[inline(always)]
+    pub(crate) fn look_usual(&self, clock: &impl Clock) -> Option<View> {
+        self.look_at(0, clock)
+    }
+
+    /// `None` when the word does not name this slot, or the slot changed meanwhile.
+    #[inline(always)]
+    fn look_at(&self, live: u64, clock: &impl Clock) -> Option<View> {
+        let slot = &self.slots[(live != 0) as usize];
+        let version = slot.version();
+        let params = slot.read();
+        let ticks = clock.ticks();
+        // Ordering: Acquire pairs with the exchanges of a setter: who sees the word of a change sees the slot that it
+        // names, and in `is_still` that the other one was left.
+        let word = self.word.load(Ordering::Acquire);
+        (word & SLOT == live && slot.is_still(version)).then_some(View {
+            params,
+            ticks,
+            instant: word ^ live,
+            live,
+            version,
+        })
+    }
+
+    /// During a change, and before the first call.
     #[cold]
     #[inline(never)]
-    fn update_cold<T>(&self, clock: &impl Clock, op: &dyn Fn(&Params, u64, u64) -> (T, Option<u64>)) -> Option<T> {
-        let slot = &self.slots[1];
-        let version = slot.version();
-        if version > 0 {
-            let params = slot.read();
-            return self.attempt(SLOT, version, &params, clock.ticks(), op);
+    pub(crate) fn look_again(&self, clock: &impl Clock) -> View {
+        loop {
+            let view = if self.slots[1].version() > 0 { self.look_at(SLOT, clock) } else { self.look_first(clock) };
+            if let Some(view) = view.or_else(|| self.look_at(0, clock)) {
+                return view;
+            }
         }
+    }
+
+    /// Starts the clock, unless somebody is at it; who may be stopped there, so nobody waits. Until it is done time
+    /// stands still: each caller takes its one reading for the beginning.
+    fn look_first(&self, clock: &impl Clock) -> Option<View> {
         if let Some(_guard) = self.setter.try_lock() {
             self.start(clock, self.first.1.capacity());
             return None;
         }
-        // Somebody is starting the clock, and may be stopped at it. Until that is done time stands still: each caller
-        // takes its one reading for the beginning.
         let ticks = clock.ticks();
         let params = Params::fresh(&self.first.1, clock.tick_length(), ticks);
-        self.attempt(SLOT, version, &params, ticks, op)
+        // Ordering: Acquire, as in `look_at`.
+        let word = self.word.load(Ordering::Acquire);
+        let view = View { params, ticks, instant: word ^ SLOT, live: SLOT, version: 0 };
+        (word & SLOT != 0 && self.slots[1].is_still(0)).then_some(view)
     }
 
-    /// The loop that both share: `None` when `live` is not what the word names, or its slot has changed. `ticks` was
-    /// read after `params`.
+    /// Writes `next` if nothing has changed since `view`. If only the instant has, `view` is brought up to date and
+    /// keeps its reading of the clock: an older one only finds less.
     #[inline(always)]
-    fn attempt<T>(
-        &self,
-        live: u64,
-        version: u64,
-        params: &Params,
-        ticks: u64,
-        op: &(impl Fn(&Params, u64, u64) -> (T, Option<u64>) + ?Sized),
-    ) -> Option<T> {
-        let slot = &self.slots[(live != 0) as usize];
-        // Ordering: Acquire pairs with the exchanges of a setter: who sees the word of a change sees the slot that it
-        // names, and in `is_still` that the other one was left.
-        let mut word = self.word.load(Ordering::Acquire);
-        loop {
-            if word & SLOT != live || !slot.is_still(version) {
-                return None;
-            }
-            let (result, next) = op(params, word ^ live, ticks);
-            let Some(next) = next else {
-                return Some(result);
-            };
-            match cas(&self.word, word, next | live) {
-                Ok(_) => return Some(result),
-                Err(observed) => word = observed,
-            }
+    pub(crate) fn commit(&self, view: &mut View, next: u64) -> Commit {
+        let live = view.live;
+        match cas(&self.word, view.instant ^ live, next ^ live) {
+            Ok(_) => return Commit::Done,
+            Err(observed) => view.instant = observed ^ live,
         }
+        let same = view.instant & SLOT == 0 && self.slots[(live != 0) as usize].is_still(view.version);
+        if same { Commit::Again } else { Commit::Stale }
     }
 
     /// Makes slot 0 live with a clock that starts now, if nothing is yet; of a bucket that holds `permits`. Under
@@ -168,10 +213,10 @@ impl Core {
         loop {
             // Ordering: Relaxed; read before the clock, so that the reading is not older than what is in the word.
             let word = self.word.load(Ordering::Relaxed);
-            let now = clock.ticks().max(old.earliest(word & INSTANT));
-            let new = old.follow(&scale, clock.tick_length(), now, self.slots[1].version());
+            let at = old.time_of_change(word & INSTANT, clock.ticks());
+            let new = old.follow(&scale, clock.tick_length(), at, self.slots[1].version());
             self.slots[1].write(&new);
-            if self.switch(word, |instant| old.carry(instant, &new), SLOT) {
+            if self.switch(word, |instant| old.carry(instant, at, &new), SLOT) {
                 self.slots[0].write(&new);
                 self.switch(word, Some, 0);
                 break;

@@ -69,7 +69,21 @@ impl Oracle {
 
     /// Whether `n` permits are there.
     pub fn has(&self, n: u64, now: u64) -> bool {
-        n == 0 || n <= self.capacity && self.level(now) >= self.parts(n)
+        self.has_within(0, n, now)
+    }
+
+    /// The same with what accrues in `nanos` more or less, which is how far a bucket may have rounded. Not the same as
+    /// to look so much later or earlier, where time does not count: before the first call.
+    pub fn has_within(&self, nanos: i64, n: u64, now: u64) -> bool {
+        n == 0 || n <= self.capacity && self.level(now) + &self.rate * nanos >= self.parts(n)
+    }
+
+    pub fn available_within(&self, nanos: i64, now: u64) -> u64 {
+        self.whole((self.level(now) + &self.rate * nanos).min(self.burst.clone()))
+    }
+
+    pub fn chargeable_within(&self, nanos: i64, now: u64) -> u64 {
+        self.whole((self.level(now) + &self.rate * nanos).min(self.burst.clone()) + &self.burst)
     }
 
     /// Takes `n` permits, there or not: for a model that follows what the real bucket decided.
@@ -110,7 +124,7 @@ impl Oracle {
 
     /// What a charge of any size would get: up to one burst of debt.
     pub fn chargeable(&self, now: u64) -> u64 {
-        self.whole(self.level(now) + &self.burst)
+        self.chargeable_within(0, now)
     }
 
     pub fn charge(&mut self, n: u64, now: u64) -> u64 {
@@ -120,7 +134,7 @@ impl Oracle {
     }
 
     pub fn available(&self, now: u64) -> u64 {
-        self.whole(self.level(now))
+        self.available_within(0, now)
     }
 
     fn whole(&self, parts: BigInt) -> u64 {
@@ -136,8 +150,13 @@ impl Oracle {
         if self.has(n, now) {
             return Some(0);
         }
+        Some(self.due(n) - u128::from(now))
+    }
+
+    /// The reading from which on `n` permits are there, if nobody comes.
+    pub fn due(&self, n: u64) -> u128 {
         let target = &self.empty + self.parts(n) - &self.burst;
-        Some((self.when(&target) - now).try_into().expect("not there yet"))
+        self.when(&target).try_into().expect("no reading is below 0")
     }
 
     /// The first nanosecond at which so much has accrued.

@@ -19,6 +19,35 @@ pub fn magnitude(bits: u32) -> impl Strategy<Value = u64> {
     (0..=bits, any::<u64>()).prop_map(move |(bit, low)| ((1 << bit) | low & ((1 << bit) - 1)).min(1 << bits))
 }
 
+/// A number of permits: as it is, or as a share of the burst that it is asked of.
+#[derive(Clone, Copy, Debug)]
+pub enum Permits {
+    Exactly(u64),
+    /// In parts of 2^16.
+    Share(u32),
+}
+
+impl Permits {
+    pub fn of(self, capacity: u64) -> u64 {
+        match self {
+            Self::Exactly(permits) => permits,
+            Self::Share(parts) => ((u128::from(capacity) * u128::from(parts)) >> 16).max(1) as u64,
+        }
+    }
+}
+
+/// Mostly what may be there: at least 1, at times more than a burst.
+pub fn permits() -> impl Strategy<Value = Permits> {
+    prop_oneof![
+        4 => Just(Permits::Exactly(1)),
+        2 => (2_u64..5).prop_map(Permits::Exactly),
+        1 => magnitude(41).prop_map(Permits::Exactly),
+        5 => (1_u32..=1 << 16).prop_map(Permits::Share),
+        2 => magnitude(16).prop_map(|parts| Permits::Share(parts as u32)),
+        2 => Just(Permits::Share(1 << 16)),
+    ]
+}
+
 /// The same quota with the largest burst that fits, if its own does not. `None` if its rate is out of range.
 pub fn fitted(quota: Quota) -> Option<Quota> {
     match TokenBucket::with_clock(quota, ManualClock::new()) {

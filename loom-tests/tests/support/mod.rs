@@ -22,7 +22,9 @@ pub fn model(name: &str, preemptions: usize, f: impl Fn() + Send + Sync + 'stati
     EXECUTIONS.store(0, Relaxed);
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = builder.preemption_bound.or(Some(preemptions));
-    builder.max_branches = 5_000; builder.max_duration = Some(std::time::Duration::from_secs(15)); builder.max_duration = Some(std::time::Duration::from_secs(15));
+    builder.max_branches = 5_000;
+    builder.max_duration = Some(std::time::Duration::from_secs(15));
+    builder.max_duration = Some(std::time::Duration::from_secs(15));
     builder.check(move || {
         EXECUTIONS.fetch_add(1, Relaxed);
         f();
