@@ -132,8 +132,9 @@ impl ConfigError {
         self.largest
     }
 
-    /// What the field must be; the text that a `const_new` fails to compile with.
-    pub(crate) const fn message(&self) -> &'static str {
+    /// What the field must be: the text that a `const_new` fails to compile with.
+    #[must_use]
+    pub const fn message(&self) -> &'static str {
         self.message
     }
 }

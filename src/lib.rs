@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(not(feature = "std"), no_std)]
+#![warn(clippy::alloc_instead_of_core, clippy::std_instead_of_alloc, clippy::std_instead_of_core)]
 
 extern crate alloc;
 
@@ -22,3 +23,15 @@ pub use crate::nanos::{Nanos, TickLength};
 pub use crate::quota::Quota;
 pub use crate::stats::RateLimiterStats;
 pub use crate::token_bucket::{TokenBucket, TokenBucketBuilder};
+
+/// The documents of the repository, compiled with the crate so that their examples run.
+pub mod _docs {
+    #[doc = include_str!("../docs/GUIDE.md")]
+    pub mod guide {}
+    #[doc = include_str!("../docs/DESIGN.md")]
+    pub mod design {}
+    #[doc = include_str!("../docs/BENCHMARKS.md")]
+    pub mod benchmarks {}
+    #[doc = include_str!("../CHANGELOG.md")]
+    pub mod changelog {}
+}

@@ -48,10 +48,10 @@ impl fmt::Debug for Nanos {
 /// ```
 /// use sluicegate::TickLength;
 ///
-/// // A counter of 2.5 GHz: a tick is 0.4 ns.
-/// let tick = TickLength::new(1_000_000_000, 2_500_000_000).expect("0.4 ns is in range");
-/// assert_eq!(tick.nanos(5), 2);
-/// assert_eq!(tick.nanos_rounded_up(6), 3); // 2.4 ns
+/// // A counter of 4 GHz: a tick is a quarter of a nanosecond.
+/// let tick = TickLength::new(1_000_000_000, 4_000_000_000).expect("0.25 ns is in range");
+/// assert_eq!(tick.nanos(9), 2);
+/// assert_eq!(tick.nanos_rounded_up(9), 3);
 /// assert!(TickLength::new(1, 8).is_none()); // 8 GHz: too short
 /// assert!(TickLength::new(2, 1).is_none()); // too long: such a clock counts in nanoseconds
 /// ```

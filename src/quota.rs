@@ -125,31 +125,30 @@ impl Quota {
 /// Above this, neighbouring `f64` are whole numbers.
 const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 
-/// The fraction with the smallest denominator that lies within a quarter of the distance to the neighbours of
-/// `value`, so that dividing gives `value` back. `value` must lie in 1e-9..2^53.
+/// The fraction with the smallest denominator that is nearer to `value` than to any other `f64`, so that dividing gives
+/// `value` back. `value` must lie in 1e-9..2^53.
 ///
-/// Continued fractions: the simplest fraction in an interval is the whole number in it, if there is one, else the
-/// whole part and the reciprocal of the simplest fraction in the reciprocal interval (Knuth, The Art of Computer
-/// Programming, volume 2, section 4.5.3, exercise 39).
+/// Continued fractions: the simplest fraction in an open interval is the least whole number in it, if there is one,
+/// else the whole part and the reciprocal of the simplest fraction in the reciprocal interval (Knuth, The Art of
+/// Computer Programming, volume 2, section 4.5.3, exercise 39).
 const fn simplest_fraction(value: f64) -> (u64, u64) {
     let bits = value.to_bits();
     let exponent = ((bits >> 52) & 0x7ff) as i64 - 1075;
     let mantissa = (bits & ((1 << 52) - 1) | (1 << 52)) as u128;
     // value = mantissa * 2^exponent; exponent is from -82 to 0 in the range allowed, so nothing below reaches 2^90.
     let scale = 1_u128 << (2 - exponent);
-    // The interval low/low_by ..= high/high_by.
-    let (mut low, mut low_by) = (4 * mantissa - 1, scale);
-    let (mut high, mut high_by) = (4 * mantissa + 1, scale);
+    // The interval low/low_by .. high/high_by: half-way to the neighbours. Below a power of two they lie denser.
+    let (mut low, mut low_by) = (4 * mantissa - if mantissa == 1 << 52 { 1 } else { 2 }, scale);
+    let (mut high, mut high_by) = (4 * mantissa + 2, scale);
     // The last two convergents, p/q.
     let (mut p0, mut q0, mut p, mut q) = (0_u128, 1_u128, 1_u128, 0_u128);
     loop {
-        let ceiling = low.div_ceil(low_by);
-        if ceiling * high_by <= high {
+        let whole = low / low_by;
+        if (whole + 1) * high_by < high {
             // Both fit: a convergent p/q is closer to `value` than 1/q'q, q' being the denominator before it, so the
             // search ends below q = 2^54 for every value allowed, and p < 2^54 likewise.
-            return ((ceiling * p + p0) as u64, (ceiling * q + q0) as u64);
+            return (((whole + 1) * p + p0) as u64, ((whole + 1) * q + q0) as u64);
         }
-        let whole = low / low_by;
         (p0, q0, p, q) = (p, q, whole * p + p0, whole * q + q0);
         (low, low_by, high, high_by) = (high_by, high - whole * high_by, low_by, low - whole * low_by);
     }

@@ -11,8 +11,8 @@ use proptest::prelude::*;
 use sluicegate::{ManualClock, Nanos, Quota, RateLimitExceeded, TokenBucket};
 use support::oracle::Oracle;
 use support::quotas::{
-    LIFETIME, Permits, SECOND, UNIX_NOW, YEAR, any_quota, fitted, magnitude, modest_quota, offset_by, permits,
-    tolerance,
+    LIFETIME, Permits, SECOND, UNIX_NOW, YEAR, any_quota, cases, fitted, magnitude, modest_quota, offset_by, permits,
+    tolerance, tolerance_after,
 };
 
 #[derive(Clone, Copy, Debug)]
@@ -59,7 +59,7 @@ struct Pair {
     clock: ManualClock,
     bucket: TokenBucket<ManualClock>,
     oracle: Oracle,
-    tolerance: i64,
+    quota: Quota,
     now: u64,
     first: u64,
 }
@@ -72,7 +72,7 @@ impl Pair {
         // Time counts from the first call.
         assert_eq!(bucket.available(), quota.capacity());
         let oracle = Oracle::new(&quota, origin);
-        Self { clock, bucket, oracle, tolerance: tolerance(&quota) as i64, now: origin, first: origin }
+        Self { clock, bucket, oracle, quota, now: origin, first: origin }
     }
 
     fn step(&mut self, step: Step) {
@@ -92,11 +92,15 @@ impl Pair {
         self.clock.set(Nanos::from_nanos(self.now));
     }
 
+    fn tolerance(&self) -> i64 {
+        tolerance_after(&self.quota, self.now.saturating_sub(self.first)) as i64
+    }
+
     /// What may be there, and what a charge may get.
     fn limits(&self) -> (RangeInclusive<u64>, RangeInclusive<u64>) {
         let available = |nanos| self.oracle.available_within(nanos, self.now);
         let chargeable = |nanos| self.oracle.chargeable_within(nanos, self.now);
-        let tolerance = self.tolerance;
+        let tolerance = self.tolerance();
         (available(-tolerance)..=available(tolerance), chargeable(-tolerance)..=chargeable(tolerance))
     }
 
@@ -108,11 +112,14 @@ impl Pair {
         match verb {
             Verb::Take => match bucket.try_acquire_n(n) {
                 Ok(()) => {
-                    prop_assert!(self.oracle.has_within(self.tolerance, n, now), "{n} of {there:?} granted at {now}");
+                    prop_assert!(self.oracle.has_within(self.tolerance(), n, now), "{n} of {there:?} granted at {now}");
                     self.oracle.take(n, now);
                 }
                 Err(RateLimitExceeded::Denied { retry_after }) => {
-                    prop_assert!(!self.oracle.has_within(-self.tolerance, n, now), "{n} of {there:?} denied at {now}");
+                    prop_assert!(
+                        !self.oracle.has_within(-self.tolerance(), n, now),
+                        "{n} of {there:?} denied at {now}"
+                    );
                     self.near(retry_after, n)?;
                 }
                 Err(error) => {
@@ -153,18 +160,18 @@ impl Pair {
     fn near(&self, wait: Duration, n: u64) -> Result<(), TestCaseError> {
         let (now, due) = (u128::from(self.now), self.oracle.due(n));
         if wait == Duration::ZERO {
-            prop_assert!(self.oracle.has_within(self.tolerance, n, self.now), "no wait, but due at {due}");
-        } else if due <= u128::from(self.first + LIFETIME) || wait != Duration::MAX {
-            // Beyond the bucket's life it need not know.
+            prop_assert!(self.oracle.has_within(self.tolerance(), n, self.now), "no wait, but due at {due}");
+        } else if due <= u128::from(self.first + LIFETIME) {
+            let tolerance = tolerance_after(&self.quota, due as u64 - self.first);
             let distance = (now + wait.as_nanos()).abs_diff(due);
-            prop_assert!(distance <= self.tolerance as u128, "{wait:?} after {now}, but due at {due}");
+            prop_assert!(distance <= tolerance.into(), "{wait:?} after {now}, but due at {due}");
         }
         Ok(())
     }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(3_000))]
+    #![proptest_config(cases(8_000))]
 
     #[test]
     fn every_decision_is_exact(

@@ -9,7 +9,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 use sluicegate::{Clock, ManualClock, Nanos, Quota, RateLimitExceeded, TickLength, TokenBucket};
 use support::clocks::Counter;
-use support::quotas::{LIFETIME, Permits, SECOND, UNIX_NOW, any_quota, fitted, magnitude, modest_quota, permits};
+use support::quotas::{
+    LIFETIME, Permits, SECOND, UNIX_NOW, any_quota, cases, fitted, magnitude, modest_quota, permits,
+};
 
 /// A step of a history: the clock goes so far forward or back, then something is taken, charged or given back.
 type Step = (i64, u8, Permits);
@@ -91,7 +93,7 @@ fn bucket(quota: Quota, origin: u64) -> (TokenBucket<ManualClock>, ManualClock) 
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(3_000))]
+    #![proptest_config(cases(8_000))]
 
     #[test]
     fn exact_after_any_history(

@@ -4,14 +4,13 @@
 mod support;
 
 use std::fmt::Debug;
-use std::sync::Barrier;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use proptest::prelude::*;
 use sluicegate::{Clock, ManualClock, Nanos, Quota, RateLimitExceeded, TokenBucket};
 use support::clocks::CountingClock;
-use support::quotas::{UNIX_NOW, any_quota, magnitude};
+use support::quotas::{UNIX_NOW, any_quota, cases, magnitude};
 
 /// All that can be asked without taking anything, at several readings.
 fn looks<C: Clock>(bucket: &TokenBucket<C>, clock: &ManualClock) -> impl Debug + PartialEq + use<C> {
@@ -28,7 +27,7 @@ fn looks<C: Clock>(bucket: &TokenBucket<C>, clock: &ManualClock) -> impl Debug +
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_500))]
+    #![proptest_config(cases(5_000))]
 
     #[test]
     fn what_is_denied_leaves_no_trace(
@@ -70,32 +69,40 @@ fn many_denied_threads_never_delay_the_next_grant() {
     // 1/3 s is no whole number of nanoseconds.
     let bucket = TokenBucket::with_clock(Quota::per_second(3).burst(2), clock.clone()).unwrap();
     assert!(bucket.try_acquire_n(2).is_ok());
-    let (barrier, done) = (Barrier::new(5), AtomicBool::new(false));
-    let denials = std::thread::scope(|scope| {
-        let denied = || {
-            barrier.wait();
-            let mut denials = 0_u64;
-            while !done.load(Ordering::Relaxed) {
-                // Two are never there before the last step.
-                assert!(matches!(bucket.try_acquire_n(2), Err(RateLimitExceeded::Denied { .. })));
-                assert!(bucket.try_acquire_n(3).is_err());
-                denials += 2;
-            }
-            denials
-        };
-        let threads: Vec<_> = (0..4).map(|_| scope.spawn(denied)).collect();
-        barrier.wait();
-        for k in 1..=2_000_u64 {
+    let (denials, done) = (AtomicU64::new(0), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    // Two are never there.
+                    assert!(matches!(bucket.try_acquire_n(2), Err(RateLimitExceeded::Denied { .. })));
+                    assert!(bucket.try_acquire_n(3).is_err());
+                    denials.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        // Ends the threads also when an assertion fails.
+        let _done = OnDrop(|| done.store(true, Ordering::Relaxed));
+        for k in 1..=100_u64 {
             let due = (k * 1_000_000_000).div_ceil(3);
             clock.set(Nanos::from_nanos(due - 1));
+            let before = denials.load(Ordering::Relaxed);
+            while denials.load(Ordering::Relaxed) == before {
+                std::thread::yield_now();
+            }
             assert_eq!(bucket.try_acquire().unwrap_err().retry_after(), Some(Duration::from_nanos(1)));
             clock.set(Nanos::from_nanos(due));
             assert_eq!(bucket.try_acquire(), Ok(()), "grant {k}");
         }
-        done.store(true, Ordering::Relaxed);
-        threads.into_iter().map(|thread| thread.join().unwrap()).sum::<u64>()
     });
-    assert!(denials > 1_000, "only {denials}: the threads never ran");
+}
+
+struct OnDrop<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
 }
 
 /// The clock is most of the price of a call: one reading, of its own ticks, whatever is asked and answered.

@@ -4,6 +4,7 @@ mod support;
 
 use proptest::prelude::*;
 use support::intervals::{Call, worst_excess, worst_excess_net};
+use support::quotas::cases;
 
 /// The definition, word by word: every interval whose ends lie in the trace's range, all calls looked at anew.
 fn brute_force(calls: &[Call], given_back: &[Call], permits: u64, period_nanos: u64) -> f64 {
@@ -36,7 +37,7 @@ fn calls(most: usize) -> impl Strategy<Value = Vec<Call>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(600))]
+    #![proptest_config(cases(600))]
 
     #[test]
     fn agrees_with_brute_force(calls in calls(12), permits in 1_u64..8, period in 1_u64..8) {

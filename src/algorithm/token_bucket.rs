@@ -12,7 +12,7 @@
 //!
 //! | bits of the word | name    | meaning                                                      |
 //! |------------------|---------|--------------------------------------------------------------|
-//! | 63               | WAIT    | kept for waiters: a word with it lies after every instant     |
+//! | 63               |         | 0; kept for waiters: a word with it lies after every instant |
 //! | 62               | SLOT    | which of the two parameter slots is live                      |
 //! | 61 ..= 0         | instant | in units                                                     |
 //!
@@ -28,14 +28,12 @@
 //! # Rounding
 //! A reading is converted from the slot's origin with one multiplication, so there is one rounding and it never
 //! accumulates: `units` is the true value rounded down, but for the multiplier, whose rounding up adds less than
-//! one unit in 2^61 ticks. It is rounded up so that a round rate grants its first permit on the very nanosecond.
+//! one unit in 2^61 ticks of a nanosecond, and two of shorter ones. It is rounded up so that a round rate grants its first permit on the very nanosecond.
 
 use crate::error::ConfigError;
 use crate::nanos::TickLength;
 use crate::quota::Quota;
 
-/// Waiters are in line. Not used yet.
-pub(crate) const WAIT: u64 = 1 << 63;
 /// The live parameter slot.
 pub(crate) const SLOT: u64 = 1 << 62;
 /// The instant, and the largest there is.
@@ -87,7 +85,7 @@ impl Scale {
         let mut largest = 0;
         loop {
             let per_nano = units_per_nano(permits, shift, period);
-            let fits = (INSTANT - units_in(LIFETIME, per_nano)) / 2 >> shift;
+            let fits = ((INSTANT - units_in(LIFETIME, per_nano)) / 2) >> shift;
             if quota.capacity() <= fits && quota.capacity() <= MAX_BURST {
                 return Ok(Self { shift, per_nano, burst: quota.capacity() << shift });
             }
@@ -105,8 +103,8 @@ impl Scale {
         })
     }
 
-    /// The scale with `shift` for `quota`, which [`finest`](Self::finest) accepts, if it has half a lifetime there
-    /// and its units are neither too fine nor too coarse.
+    /// The scale with `shift` for `quota`, which [`finest`](Self::finest) accepts, if it has a lifetime before it there
+    /// too, and its units are neither too fine nor too coarse.
     pub(crate) const fn with_shift(quota: &Quota, shift: u32) -> Option<Self> {
         let (permits, period) = (quota.permits(), quota.period().as_nanos());
         let units = (permits as u128) << shift;
@@ -114,7 +112,7 @@ impl Scale {
             return None;
         }
         let per_nano = units_per_nano(permits, shift, period);
-        if quota.capacity() > (INSTANT - units_in(SECOND_LIFE, per_nano)) / 2 >> shift {
+        if quota.capacity() > ((INSTANT - units_in(LIFETIME, per_nano)) / 2) >> shift {
             return None;
         }
         Some(Self { shift, per_nano, burst: quota.capacity() << shift })
@@ -125,10 +123,9 @@ impl Scale {
         self.burst >> self.shift
     }
 
-    /// Whether a bucket whose floor is at `offset` now has half a lifetime before it.
-    const fn lasts_from(&self, offset: u64) -> bool {
-        // Each is below 2^62.
-        offset <= INSTANT && 2 * self.burst + units_in(SECOND_LIFE, self.per_nano) <= INSTANT - offset
+    /// Units a tick, times 2^61, rounded up: both factors are at most 2^63, and so is this.
+    fn per_tick(&self, length: TickLength) -> u64 {
+        wide(self.per_nano, length.in_2_63rds()).div_ceil(1 << 63) as u64
     }
 }
 
@@ -141,16 +138,28 @@ const fn units_per_nano(permits: u64, shift: u32, period: u128) -> u64 {
     let mut bit = 0;
     while bit < 61 {
         rest <<= 1;
-        quotient = quotient << 1 | (rest >= period) as u64;
+        quotient = (quotient << 1) | (rest >= period) as u64;
         rest %= period;
         bit += 1;
     }
     quotient + (rest > 0) as u64
 }
 
+/// The whole product.
+#[inline(always)]
+const fn wide(a: u64, b: u64) -> u128 {
+    a as u128 * b as u128
+}
+
 /// The units that accrue in `nanos`, rounded up to be on the safe side.
 const fn units_in(nanos: u64, per_nano: u64) -> u64 {
-    (nanos as u128 * per_nano as u128 >> 61) as u64 + 1
+    (wide(nanos, per_nano) >> 61) as u64 + 1
+}
+
+/// The units that accrue in so many ticks, at most [`TICKS`].
+#[inline(always)]
+fn units_of(ticks: u64, mult: u64) -> u64 {
+    (wide(ticks << 3, mult) >> 64) as u64
 }
 
 /// What a decision needs: a scale, put at a place in time.
@@ -185,12 +194,10 @@ impl Params {
         Self::new(scale, length, now, 0)
     }
 
-    /// A bucket whose floor is at `offset` at tick `now`, or less than 1 ns below it.
+    /// A bucket whose floor is at `offset` at tick `now`, or less than a tick below it.
     fn new(scale: &Scale, length: TickLength, now: u64, offset: u64) -> Self {
-        // Both factors are at most 2^63, so the multiplier is too: four units a tick.
-        let product = scale.per_nano as u128 * length.in_2_63rds() as u128;
-        let mult = product.div_ceil(1 << 63) as u64;
-        let ticks_in = |units: u64| (((units as u128) << 61) / mult as u128).min(TICKS as u128) as u64;
+        let mult = scale.per_tick(length);
+        let ticks_in = |units: u64| (wide(units, 1 << 61) / u128::from(mult)).min(u128::from(TICKS)) as u64;
         let base = now.wrapping_sub(ticks_in(offset));
         let horizon = ticks_in(INSTANT - 2 * scale.burst);
         Self {
@@ -198,8 +205,8 @@ impl Params {
             // Not across the wrap of the clock's own count: behind it lies a step back.
             horizon: if base <= now { horizon.min(u64::MAX - base) } else { horizon },
             mult,
-            size: scale.capacity() << 6 | scale.shift as u64,
-            recip: u64::try_from((1_u128 << 121) / mult as u128).unwrap_or(0),
+            size: (scale.capacity() << 6) | u64::from(scale.shift),
+            recip: u64::try_from((1 << 121) / u128::from(mult)).unwrap_or(0),
         }
     }
 
@@ -227,11 +234,12 @@ impl Params {
 
     #[inline(always)]
     fn units(&self, elapsed: u64) -> u64 {
-        ((elapsed << 3) as u128 * self.mult as u128 >> 64) as u64
+        units_of(elapsed, self.mult)
     }
 
-    /// Before `base` and beyond the horizon it is 0, which grants nothing: a clock that steps back or runs for
-    /// decades closes the bucket. One comparison serves both, since what lies before `base` wraps.
+    /// Before `base` and beyond the horizon it is 0, so that only what is left of a first burst is granted: a clock
+    /// that steps back or runs for decades closes the bucket. One comparison serves both, since what lies before
+    /// `base` wraps.
     #[inline(always)]
     fn floor(&self, ticks: u64) -> u64 {
         let elapsed = ticks.wrapping_sub(self.base);
@@ -247,7 +255,8 @@ impl Params {
     /// `n` permits, all or nothing.
     #[inline(always)]
     pub(crate) fn take(&self, instant: u64, ticks: u64, n: u64) -> Take {
-        if n > self.capacity() {
+        // One permit always fits: said apart, since `n` is a constant in the usual call.
+        if n > 1 && n > self.capacity() {
             return Take::Impossible;
         }
         let floor = self.floor(ticks);
@@ -296,7 +305,9 @@ impl Params {
     #[inline(always)]
     pub(crate) fn wait(&self, target: u64, ticks: u64) -> u64 {
         let elapsed = self.ticks_for(target.saturating_sub(self.burst()));
-        if elapsed > self.horizon { u64::MAX } else { self.base.wrapping_add(elapsed).wrapping_sub(ticks) }
+        let due = self.base.wrapping_add(elapsed);
+        // It lies behind a reading beyond the horizon.
+        if elapsed > self.horizon || due <= ticks { u64::MAX } else { due - ticks }
     }
 
     /// The least number of ticks in which `units` accrue.
@@ -305,71 +316,73 @@ impl Params {
         if units >> 57 != 0 || self.recip == 0 {
             // After a year at the earliest.
             // A multiplier is never 0; saying so leaves no panic behind, so that a wait nobody reads costs nothing.
-            let exact = ((units as u128) << 61).div_ceil(self.mult.max(1) as u128);
+            let exact = wide(units, 1 << 61).div_ceil(u128::from(self.mult.max(1)));
             return u64::try_from(exact).unwrap_or(u64::MAX);
         }
         // The reciprocal is low by less than 2^-60 each, so by less than 1/8 in all: with the rounding down, the
         // product is short by at most 2, and each of the comparisons mends 1. It fits, a unit being below 16 ticks.
-        let least = ((units << 2) as u128 * self.recip as u128 >> 62) as u64;
-        least + (self.units(least) < units) as u64 + (self.units(least + 1) < units) as u64
+        let least = (wide(units << 2, self.recip) >> 62) as u64;
+        least + u64::from(self.units(least) < units) + u64::from(self.units(least + 1) < units)
     }
 
-    /// The first tick at which `instant` can have been written: no debt is larger than one burst.
-    fn earliest(&self, instant: u64) -> u64 {
-        self.base.wrapping_add(self.ticks_for(instant.saturating_sub(2 * self.burst())))
-    }
-
-    /// The time of a change that finds the word at `instant`: `ticks`, or if that reading is older than what the word
-    /// has seen, the first that is not.
-    pub(crate) fn time_of_change(&self, instant: u64, ticks: u64) -> u64 {
-        let earliest = self.earliest(instant);
-        let after = |tick: u64| tick.wrapping_sub(self.base);
-        // What lies before `base` has wrapped, and is not after anything.
-        if after(ticks) > self.horizon || after(ticks) < after(earliest) { earliest } else { ticks }
-    }
-
-    /// What follows these parameters when the quota changes at tick `at`.
-    ///
-    /// On the same scale everything that has accrued goes on from there. On another one, or when the numbers run
-    /// out, the new instants lie above all that the word ever held, so that an exchange that was prepared under the
-    /// old parameters can never succeed by mistake. When there is no room left above, they start again at a place
-    /// that `salt`, a number never used before, picks.
-    pub(crate) fn follow(&self, scale: &Scale, length: TickLength, at: u64, salt: u64) -> Self {
-        let full = self.full(at);
-        let offset = match full.checked_sub(scale.burst) {
-            // Rounded down by `new`: a stale exchange that succeeds loses by it, and never gains.
-            Some(same) if scale.shift == self.shift() && scale.lasts_from(same) => same,
-            _ => {
-                // Above the last debt, and above what `new` rounds off.
-                let above = full + self.burst() + 8;
-                if scale.lasts_from(above) { above } else { scale.place(salt) }
+    /// The time of a change that finds the word at `instant`: the setter's reading, unless that is older than the
+    /// last change, or than the first tick at which `instant` can have been written, no debt being larger than one
+    /// burst. Otherwise a setter whose clock is back would take what was granted since for debt, and forgive it.
+    pub(crate) fn time_of_change(&self, instant: u64, last: u64, reading: u64) -> u64 {
+        let mut after = self.ticks_for(instant.saturating_sub(2 * self.burst())).min(self.horizon);
+        for tick in [last, reading] {
+            // What lies before `base` wraps, and is then beyond the horizon.
+            let ticks = tick.wrapping_sub(self.base);
+            if ticks <= self.horizon {
+                after = after.max(ticks);
             }
+        }
+        self.base.wrapping_add(after)
+    }
+
+    /// What follows these parameters when the quota changes at tick `at`, and the highest instant that the word can
+    /// have held until then on the new one's numbers; `highest` is the same of the changes before.
+    ///
+    /// On the same scale everything that has accrued goes on from there. On another one, or when the burst shrinks
+    /// or the numbers run out, the new instants lie above the highest, so that an exchange that was prepared under
+    /// the old parameters cannot succeed by mistake. When there is no room left above, they start again at a place
+    /// that `salt` picks: a number above 0 that was never used before.
+    pub(crate) fn follow(&self, scale: &Scale, length: TickLength, at: u64, highest: u64, salt: u64) -> (Self, u64) {
+        // What must lie before the bucket, and how high its floor may begin: half of the ticks are for each.
+        let half = units_of(TICKS / 2, scale.per_tick(length));
+        let room = (INSTANT - 2 * scale.burst - units_in(SECOND_LIFE, scale.per_nano).min(half)).min(half);
+        let full = self.full(at);
+        let highest = highest.max(full + self.burst());
+        // Above what `new` rounds off, too.
+        let above = highest + 8;
+        let (offset, highest) = match full.checked_sub(scale.burst) {
+            // A stale exchange that finds its word again was due: it takes no more than it could before, nor owes
+            // more than the burst allows. By what `new` rounds off it loses.
+            Some(same) if scale.shift == self.shift() && scale.burst >= self.burst() && same <= room => (same, highest),
+            _ if above <= room => (above, highest),
+            _ => (place(salt, room), 0),
         };
-        Self::new(scale, length, at, offset)
+        (Self::new(scale, length, at, offset), highest)
     }
 
     /// The instant under `next`, which follows at tick `at`, of a bucket that is at `instant` under `self`: the level
-    /// stays the same number of permits, cut to one new burst either way. `None` if `instant` lies after all that
-    /// can be explained by the time of the change and a burst of debt.
-    pub(crate) fn carry(&self, instant: u64, at: u64, next: &Self) -> Option<u64> {
+    /// stays the same number of permits, cut to one new burst either way.
+    pub(crate) fn carry(&self, instant: u64, at: u64, next: &Self) -> u64 {
         let full = self.full(at);
-        if instant > full + self.burst() {
-            return None;
-        }
         // What the old burst cut off is gone, whatever the new one is.
-        let level = full as i128 - instant.max(full - self.burst()) as i128;
+        let level = i128::from(full) - i128::from(instant.max(full - self.burst()));
         // Rounded down: towards less there, towards more owed.
         let level = (level << next.shift()) >> self.shift();
-        let level = level.clamp(-(next.burst() as i128), next.burst() as i128);
-        Some((next.full(at) as i128 - level) as u64)
+        let level = level.clamp(-i128::from(next.burst()), i128::from(next.burst()));
+        (i128::from(next.full(at)) - level) as u64
     }
 }
 
-impl Scale {
-    /// An offset with half a lifetime above it. Successive salts land far from each other: a Weyl sequence on the
-    /// golden ratio (Knuth, The Art of Computer Programming, volume 3, section 6.4).
-    const fn place(&self, salt: u64) -> u64 {
-        let room = INSTANT - 2 * self.burst - units_in(SECOND_LIFE, self.per_nano);
-        (salt.wrapping_mul(0x9e37_79b9_7f4a_7c15) as u128 * room as u128 >> 64) as u64
-    }
+/// One of the places up to `room`. Successive salts land far from each other: a Weyl sequence on the golden ratio
+/// (Knuth, The Art of Computer Programming, volume 3, section 6.4).
+const fn place(salt: u64, room: u64) -> u64 {
+    (wide(salt.wrapping_mul(0x9e37_79b9_7f4a_7c15), room) >> 64) as u64
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

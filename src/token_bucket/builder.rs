@@ -31,7 +31,16 @@ pub struct TokenBucketBuilder<C: Clock = MonotonicClock> {
 }
 
 impl<C: Clock> TokenBucketBuilder<C> {
-    pub(super) fn new(quota: Quota, clock: C) -> Self {
+    /// The same as [`TokenBucket::builder`] on another clock; the way to begin where there is no default one.
+    ///
+    /// ```
+    /// use sluicegate::{ManualClock, Quota, TokenBucketBuilder};
+    ///
+    /// let bucket = TokenBucketBuilder::new(Quota::per_second(50), ManualClock::new()).initial(0).build()?;
+    /// assert!(bucket.try_acquire().is_err());
+    /// # Ok::<(), sluicegate::ConfigError>(())
+    /// ```
+    pub fn new(quota: Quota, clock: C) -> Self {
         Self { quota, clock, initial: None, stats: false }
     }
 

@@ -9,8 +9,8 @@
 //! decide:     v = slot.version; p = slot's fields; t = clock; w = word
 //!             loop: w names this slot and slot.version == v, else start again
 //!                   decide(p, w, t): nothing to write -> done | w' -> cas(w, w') ? done : w = observed
-//! set_quota:  (one at a time)  w = word; t = clock; p' = what follows; write slot 1
-//!             loop: cas(w, carried over to p' | SLOT)
+//! set_quota:  (one at a time)
+//!             loop: w = word; t = clock; write slot 1 with p', what follows; cas(w, carried over to p' | SLOT)
 //!             write slot 0 with the same p';  loop: cas(w, w without SLOT)
 //! ```
 //!
@@ -40,8 +40,7 @@ pub(crate) struct Core {
     setter: Lock,
     /// As it was given, and the scale that it was found to have.
     first: (Quota, Scale),
-    /// The quota last set, under the setter's lock.
-    current: QuotaCell,
+    history: History,
 }
 
 /// What a decision is made on: parameters that were live when `word` was read, after `ticks`.
@@ -77,7 +76,7 @@ impl Core {
                 slots: [Slot::new(), Slot::new()],
                 setter: Lock::new(),
                 first: (quota, scale),
-                current: QuotaCell::new(&quota),
+                history: History::new(&quota),
             }
         }
     }
@@ -115,10 +114,16 @@ impl Core {
         self.look_at(0, clock)
     }
 
+    /// The slot that a word with these SLOT bits names.
+    #[inline(always)]
+    fn slot(&self, live: u64) -> &Slot {
+        &self.slots[usize::from(live != 0)]
+    }
+
     /// `None` when the word does not name this slot, or the slot changed meanwhile.
     #[inline(always)]
     fn look_at(&self, live: u64, clock: &impl Clock) -> Option<View> {
-        let slot = &self.slots[(live != 0) as usize];
+        let slot = self.slot(live);
         let version = slot.version();
         let params = slot.read();
         let ticks = clock.ticks();
@@ -170,23 +175,28 @@ impl Core {
             Ok(_) => return Commit::Done,
             Err(observed) => view.instant = observed ^ live,
         }
-        let same = view.instant & SLOT == 0 && self.slots[(live != 0) as usize].is_still(view.version);
+        let same = view.instant & SLOT == 0 && self.slot(live).is_still(view.version);
         if same { Commit::Again } else { Commit::Stale }
     }
 
     /// Makes slot 0 live with a clock that starts now, if nothing is yet; of a bucket that holds `permits`. Under
     /// the setter's lock.
     fn start(&self, clock: &impl Clock, permits: u64) {
-        // Ordering: Relaxed; only a holder of the lock changes it, and the lock orders them.
-        let mut word = self.word.load(Ordering::Relaxed);
-        if word & SLOT == 0 {
-            return;
-        }
-        let params = Params::fresh(&self.first.1, clock.tick_length(), clock.ticks());
-        self.slots[0].write(&params);
-        let missing = params.holding(permits);
-        while let Err(observed) = cas(&self.word, word, (word & !SLOT) + missing) {
-            word = observed;
+        loop {
+            // Ordering: Acquire pairs with the exchanges of those who do not wait for the start: the clock, read
+            // after it, is not older than their readings. Lost, it is read again: what was taken at a later
+            // reading must not be there once more.
+            let word = self.word.load(Ordering::Acquire);
+            if word & SLOT == 0 {
+                return;
+            }
+            let now = clock.ticks();
+            let params = Params::fresh(&self.first.1, clock.tick_length(), now);
+            self.slots[0].write(&params);
+            if cas(&self.word, word, (word ^ SLOT) + params.holding(permits)).is_ok() {
+                self.history.set(&self.first.0, now, 0);
+                return;
+            }
         }
     }
 
@@ -200,7 +210,7 @@ impl Core {
     /// The quota last set.
     pub(crate) fn quota(&self) -> Quota {
         let _guard = self.setter.lock();
-        self.current.get()
+        self.history.quota()
     }
 
     /// Changes the quota. The level stays.
@@ -210,46 +220,53 @@ impl Core {
         self.start(clock, self.first.1.capacity());
         let old = self.slots[0].read();
         let scale = Scale::with_shift(quota, old.shift()).unwrap_or(finest);
-        loop {
-            // Ordering: Relaxed; read before the clock, so that the reading is not older than what is in the word.
-            let word = self.word.load(Ordering::Relaxed);
-            let at = old.time_of_change(word & INSTANT, clock.ticks());
-            let new = old.follow(&scale, clock.tick_length(), at, self.slots[1].version());
+        let (last, highest) = self.history.last();
+        // Above 0, and never the same: every attempt moves the version on.
+        let salt = || self.slots[1].version() + 1;
+        let (new, at, highest) = loop {
+            // Ordering: Acquire pairs with the exchanges of acquirers: the clock, read after it, is not older than
+            // the readings behind the word. A change that is lost to one of them is made anew for that reason: with
+            // the time of the first look, permits of the time since would come a second time.
+            let word = self.word.load(Ordering::Acquire);
+            let at = old.time_of_change(word & INSTANT, last, clock.ticks());
+            let (new, highest) = old.follow(&scale, clock.tick_length(), at, highest, salt());
             self.slots[1].write(&new);
-            if self.switch(word, |instant| old.carry(instant, at, &new), SLOT) {
-                self.slots[0].write(&new);
-                self.switch(word, Some, 0);
-                break;
+            let carried = old.carry(word & INSTANT, at, &new);
+            if cas(&self.word, word, (word & !INSTANT) | carried | SLOT).is_ok() {
+                break (new, at, highest);
             }
-        }
-        self.current.set(quota);
+        };
+        self.slots[0].write(&new);
+        self.return_to_slot_0();
+        self.history.set(quota, at, highest);
         Ok(())
     }
 
-    /// Makes the slot `live` live, and the instant what `carry` says; `false` if that finds the word too far ahead.
-    fn switch(&self, mut word: u64, carry: impl Fn(u64) -> Option<u64>, live: u64) -> bool {
-        loop {
-            let Some(instant) = carry(word & INSTANT) else {
-                return false;
-            };
-            match cas(&self.word, word, (word & !(INSTANT | SLOT)) | instant | live) {
-                Ok(_) => return true,
-                Err(observed) => word = observed,
-            }
+    /// The last step of a change: both slots hold the same, so only the bit changes.
+    fn return_to_slot_0(&self) {
+        // Ordering: Relaxed; a guess for the exchange to check.
+        let mut word = self.word.load(Ordering::Relaxed);
+        while let Err(observed) = cas(&self.word, word, word & !SLOT) {
+            word = observed;
         }
     }
 }
 
-/// A quota in atomics, so that it needs no lock that owns it. Under the setter's lock, hence Relaxed throughout.
+/// What a setter leaves to the next one. In atomics, so that it needs no lock that owns it; under the setter's lock,
+/// hence Relaxed throughout.
 #[derive(Debug)]
-struct QuotaCell {
+struct History {
     permits: AtomicU64,
     period_secs: AtomicU64,
     period_nanos: AtomicU64,
     burst: AtomicU64,
+    /// The tick of the last change.
+    at: AtomicU64,
+    /// No word was above this before it.
+    highest: AtomicU64,
 }
 
-impl QuotaCell {
+impl History {
     const_fn! {
         const fn new(quota: &Quota) -> Self {
             Self {
@@ -257,23 +274,35 @@ impl QuotaCell {
                 period_secs: AtomicU64::new(quota.period().as_secs()),
                 period_nanos: AtomicU64::new(quota.period().subsec_nanos() as u64),
                 burst: AtomicU64::new(quota.capacity()),
+                at: AtomicU64::new(0),
+                highest: AtomicU64::new(0),
             }
         }
     }
 
-    fn get(&self) -> Quota {
+    fn quota(&self) -> Quota {
         // Ordering: Relaxed; the setter's lock orders them.
         let field = |field: &AtomicU64| field.load(Ordering::Relaxed);
         let period = core::time::Duration::new(field(&self.period_secs), field(&self.period_nanos) as u32);
         Quota::per(field(&self.permits), period).burst(field(&self.burst))
     }
 
-    fn set(&self, quota: &Quota) {
+    fn last(&self) -> (u64, u64) {
+        // Ordering: Relaxed, both; the setter's lock orders them.
+        (self.at.load(Ordering::Relaxed), self.highest.load(Ordering::Relaxed))
+    }
+
+    fn set(&self, quota: &Quota, at: u64, highest: u64) {
         // Ordering: Relaxed; the setter's lock orders them.
         let set = |field: &AtomicU64, value| field.store(value, Ordering::Relaxed);
         set(&self.permits, quota.permits());
         set(&self.period_secs, quota.period().as_secs());
         set(&self.period_nanos, u64::from(quota.period().subsec_nanos()));
         set(&self.burst, quota.capacity());
+        set(&self.at, at);
+        set(&self.highest, highest);
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

@@ -166,10 +166,17 @@ impl Oracle {
 
     /// The level stays, in permits and fractions of them, cut to one new burst either way.
     pub fn set_quota(&mut self, quota: &Quota, now: u64) {
-        // A clock that has gone back would find more owed than can be owed. The change then counts from where what
-        // is owed is one burst, else the time until there would count a second time.
+        self.set_quota_at(quota, self.time_of_change(now));
+    }
+
+    /// From when a change counts that is made under the reading `now`. A clock that has gone back would find more owed
+    /// than can be owed; then it is from where one burst is, else the time until there would count a second time.
+    pub fn time_of_change(&self, now: u64) -> u64 {
         let owed_from: u64 = self.when(&(&self.empty - 2 * &self.burst)).try_into().expect("was reached");
-        let at = now.max(self.base).max(owed_from);
+        now.max(self.base).max(owed_from)
+    }
+
+    pub fn set_quota_at(&mut self, quota: &Quota, at: u64) {
         let level = self.level(at);
 
         // The new parts must divide both the old level and the new rate.

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicU64, Ordering};
+use loom::thread;
 use sluicegate_loom::{Clock, Nanos, Quota, TokenBucket};
 
 /// Runs `f` under every schedule with at most `preemptions` forced switches (LOOM_MAX_PREEMPTIONS widens that), and
@@ -23,13 +24,58 @@ pub fn model(name: &str, preemptions: usize, f: impl Fn() + Send + Sync + 'stati
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = builder.preemption_bound.or(Some(preemptions));
     builder.max_branches = 5_000;
-    builder.max_duration = Some(std::time::Duration::from_secs(15));
-    builder.max_duration = Some(std::time::Duration::from_secs(15));
+
     builder.check(move || {
         EXECUTIONS.fetch_add(1, Relaxed);
         f();
     });
     println!("{name}: {} executions in {:.1?}", EXECUTIONS.load(Relaxed), started.elapsed());
+}
+
+/// What the threads of a model share.
+pub type Shared = (Arc<TokenBucket<ModelClock>>, ModelClock);
+
+/// Races `a` with `b` on what `setup` makes, and gives both results to `check` afterwards.
+///
+/// Twice, the second time with the threads swapped: loom's partial-order reduction remembers one access of each
+/// location, so a thread that reads a location before it writes it hides that another one read it earlier.
+pub fn race<A: 'static, B: 'static>(
+    name: &'static str,
+    preemptions: usize,
+    setup: fn() -> Shared,
+    a: fn(&TokenBucket<ModelClock>, &ModelClock) -> A,
+    b: fn(&TokenBucket<ModelClock>, &ModelClock) -> B,
+    check: fn(&TokenBucket<ModelClock>, &ModelClock, A, B),
+) {
+    race_in_order(name, preemptions, setup, a, b, check);
+    model(name, preemptions, move || {
+        let (bucket, clock) = setup();
+        let (other, there_clock) = (bucket.clone(), clock.clone());
+        let there = thread::spawn(move || a(&other, &there_clock));
+        let here = b(&bucket, &clock);
+        let there = there.join().unwrap();
+        check(&bucket, &clock, there, here);
+    });
+}
+
+/// The same once, `a` in the thread that runs first: for what has too many executions the other way round, because
+/// `a` could see a mixture of all the values that several changes left behind.
+pub fn race_in_order<A: 'static, B: 'static>(
+    name: &'static str,
+    preemptions: usize,
+    setup: fn() -> Shared,
+    a: fn(&TokenBucket<ModelClock>, &ModelClock) -> A,
+    b: fn(&TokenBucket<ModelClock>, &ModelClock) -> B,
+    check: fn(&TokenBucket<ModelClock>, &ModelClock, A, B),
+) {
+    model(name, preemptions, move || {
+        let (bucket, clock) = setup();
+        let (other, there_clock) = (bucket.clone(), clock.clone());
+        let there = thread::spawn(move || b(&other, &there_clock));
+        let here = a(&bucket, &clock);
+        let there = there.join().unwrap();
+        check(&bucket, &clock, here, there);
+    });
 }
 
 /// A clock that threads of the model move.
@@ -49,14 +95,21 @@ impl Clock for ModelClock {
 }
 
 /// A bucket that has started, and its clock.
-pub fn bucket(quota: Quota) -> (Arc<TokenBucket<ModelClock>>, ModelClock) {
+pub fn bucket(quota: Quota) -> Shared {
     let (bucket, clock) = unstarted(quota);
     let _ = bucket.available();
     (bucket, clock)
 }
 
+/// A bucket that has started, and of which all permits are taken, and its clock.
+pub fn drained(quota: Quota) -> Shared {
+    let (bucket, clock) = bucket(quota);
+    assert!(bucket.try_acquire_n(quota.capacity()).is_ok());
+    (bucket, clock)
+}
+
 /// A bucket that nobody has called yet, and its clock.
-pub fn unstarted(quota: Quota) -> (Arc<TokenBucket<ModelClock>>, ModelClock) {
+pub fn unstarted(quota: Quota) -> Shared {
     let clock = ModelClock(Arc::new(AtomicU64::new(0)));
     let bucket = TokenBucket::with_clock(quota, clock.clone()).expect("a valid quota");
     (Arc::new(bucket), clock)

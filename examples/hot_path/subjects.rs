@@ -1,0 +1,83 @@
+//! Who is in the table: the mutex that people write, and the limiters of this library.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use sluicegate::{Clock, ConfigError, MonotonicClock, Quota, TokenBucket};
+
+/// A limiter of the table. Everything below is compiled for each of them, so that calls are inlined.
+pub(crate) trait Subject: Sync + Sized {
+    /// In the table.
+    const NAME: &'static str;
+    /// Whether it is one of this library's.
+    const OURS: bool;
+    /// A full bucket.
+    fn new(quota: Quota) -> Result<Self, ConfigError>;
+    /// Takes one permit, or nothing.
+    fn try_acquire(&self) -> bool;
+    /// Nanoseconds on the clock that it decides by, so that two clocks that drift apart by some parts in a million
+    /// are not taken for a limit that was not kept.
+    fn now(&self) -> u64;
+}
+
+impl Subject for TokenBucket {
+    const NAME: &'static str = "sluicegate::TokenBucket";
+    const OURS: bool = true;
+
+    fn new(quota: Quota) -> Result<Self, ConfigError> {
+        Self::new(quota)
+    }
+
+    #[inline(always)]
+    fn try_acquire(&self) -> bool {
+        self.try_acquire().is_ok()
+    }
+
+    #[inline(always)]
+    fn now(&self) -> u64 {
+        MonotonicClock::new().now().as_nanos()
+    }
+}
+
+/// A token bucket as people write it.
+pub(crate) struct StdMutex {
+    state: Mutex<State>,
+    origin: Instant,
+    per_second: f64,
+    burst: f64,
+}
+
+struct State {
+    tokens: f64,
+    last: Instant,
+}
+
+impl Subject for StdMutex {
+    const NAME: &'static str = "std::sync::Mutex";
+    const OURS: bool = false;
+
+    fn new(quota: Quota) -> Result<Self, ConfigError> {
+        let (now, burst) = (Instant::now(), quota.capacity() as f64);
+        let state = Mutex::new(State { tokens: burst, last: now });
+        Ok(Self { state, origin: now, per_second: quota.rate(), burst })
+    }
+
+    #[inline(always)]
+    fn try_acquire(&self) -> bool {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let earned = now.duration_since(state.last).as_secs_f64() * self.per_second;
+        state.tokens = (state.tokens + earned).min(self.burst);
+        state.last = now;
+        let granted = state.tokens >= 1.0;
+        if granted {
+            state.tokens -= 1.0;
+        }
+        granted
+    }
+
+    #[inline(always)]
+    fn now(&self) -> u64 {
+        self.origin.elapsed().as_nanos() as u64
+    }
+}

@@ -1,0 +1,175 @@
+//! What cannot be seen from outside: the bits of the word.
+
+use super::*;
+use crate::algorithm::token_bucket::Take;
+use crate::clock::ManualClock;
+use core::time::Duration;
+
+fn core(quota: Quota) -> Core {
+    Core::unstarted(quota, Scale::finest(&quota).unwrap())
+}
+
+fn take(core: &Core, clock: &ManualClock, n: u64) -> bool {
+    core.update(clock, |params, instant, ticks| match params.take(instant, ticks, n) {
+        Take::Granted(next) => (true, Some(next)),
+        _ => (false, None),
+    })
+}
+
+fn bits(core: &Core) -> u64 {
+    // Ordering: Relaxed; one thread.
+    core.word.load(Ordering::Relaxed)
+}
+
+/// G4: denials of every kind, and looks, leave the word bit for bit.
+#[test]
+fn denials_write_nothing() {
+    let (core, clock) = (core(Quota::per_second(10)), ManualClock::new());
+    assert!(take(&core, &clock, 10));
+    let before = bits(&core);
+    for step in 0..99 {
+        clock.advance(Duration::from_millis(1));
+        assert!(!take(&core, &clock, 1), "after {step} ms");
+        assert!(!take(&core, &clock, 11));
+        assert_eq!(core.update(&clock, |params, instant, ticks| (params.available(instant, ticks), None)), 0);
+        assert_eq!(core.update(&clock, |params, instant, ticks| params.take_up_to(instant, ticks, 5)), 0);
+        assert_eq!(bits(&core), before);
+    }
+    clock.advance(Duration::from_millis(1));
+    assert!(take(&core, &clock, 1));
+    assert_ne!(bits(&core), before);
+}
+
+/// A refund to a full bucket, a charge without room and one that the limit cuts to nothing write nothing.
+#[test]
+fn no_effect_no_write() {
+    let (core, clock) = (core(Quota::per_second(10)), ManualClock::new());
+    assert!(take(&core, &clock, 10));
+    clock.advance(Duration::from_secs(5));
+    let before = bits(&core);
+    core.update(&clock, |params, instant, ticks| ((), params.give_back(instant, ticks, 3)));
+    assert_eq!(bits(&core), before);
+    assert_eq!(core.update(&clock, |params, instant, ticks| params.charge(instant, ticks, u64::MAX)), 20);
+    let in_debt = bits(&core);
+    assert_eq!(core.update(&clock, |params, instant, ticks| params.charge(instant, ticks, 1)), 0);
+    assert_eq!(bits(&core), in_debt);
+}
+
+/// Slot 0 is live after the first call and after every change; a change that is no change keeps the instant.
+#[test]
+fn slot_0_is_the_usual_one() {
+    let (core, clock) = (core(Quota::per_second(10)), ManualClock::new());
+    assert_eq!(bits(&core), UNSTARTED);
+    assert!(take(&core, &clock, 1));
+    assert_eq!(bits(&core) & SLOT, 0);
+    for permits in [10, 20, 1, 1_000_000, 10] {
+        core.set_quota(&clock, &Quota::per_second(permits)).unwrap();
+        assert_eq!(bits(&core) & SLOT, 0);
+    }
+}
+
+/// A setter that stops after its first exchange leaves slot 1 live, and everybody goes on there.
+#[test]
+fn a_stopped_setter_blocks_nobody() {
+    let (core, clock) = (core(Quota::per_second(10)), ManualClock::new());
+    assert!(take(&core, &clock, 4));
+    let _held = core.setter.lock();
+    let old = core.slots[0].read();
+    let scale = Scale::finest(&Quota::per_hour(7)).unwrap();
+    let at = clock.ticks();
+    let (new, _) = old.follow(&scale, clock.tick_length(), at, 0, 1);
+    core.slots[1].write(&new);
+    assert!(take(&core, &clock, 1), "before its exchange the old quota stands");
+    let word = bits(&core);
+    assert!(cas(&core.word, word, old.carry(word, at, &new) | SLOT).is_ok());
+    assert!(take(&core, &clock, 4));
+    assert!(take(&core, &clock, 1));
+    assert!(!take(&core, &clock, 1), "five were left, and stay five");
+    // Half-way through writing slot 0 back.
+    core.slots[0].write(&new);
+    assert!(!take(&core, &clock, 1));
+    clock.advance(Duration::from_secs(515));
+    assert!(take(&core, &clock, 1), "an hour brings seven");
+}
+
+/// A starter that stops while it holds the lock leaves a full bucket in which no time passes.
+#[test]
+fn a_stopped_starter_blocks_nobody() {
+    let (core, clock) = (core(Quota::per_second(10)), ManualClock::new());
+    let held = core.setter.lock();
+    clock.advance(Duration::from_secs(1));
+    assert!(take(&core, &clock, 9));
+    clock.advance(Duration::from_secs(1));
+    assert!(take(&core, &clock, 1));
+    assert!(!take(&core, &clock, 1));
+    drop(held);
+    assert!(!take(&core, &clock, 1));
+    clock.advance(Duration::from_millis(100));
+    assert!(take(&core, &clock, 1));
+}
+
+/// A change under a clock that has stepped back forgives nothing.
+#[test]
+fn a_setter_with_an_old_reading_forgives_nothing() {
+    let (core, clock) = (core(Quota::per_second(10)), ManualClock::new());
+    clock.advance(Duration::from_secs(3_600));
+    assert!(take(&core, &clock, 1));
+    clock.advance(Duration::from_secs(3_600));
+    assert!(take(&core, &clock, 10));
+    clock.set(crate::nanos::Nanos::from_nanos(0));
+    core.set_quota(&clock, &Quota::per_second(10)).unwrap();
+    clock.set(crate::nanos::Nanos::from_nanos(7_200_000_000_000));
+    assert!(!take(&core, &clock, 1), "the ten of this instant are spent");
+}
+
+/// The same between two changes.
+#[test]
+fn setters_with_old_readings_forgive_nothing() {
+    let (core, clock) = (core(Quota::per_second(1_000).burst(100)), ManualClock::new());
+    let mut granted = 0;
+    for _ in 0..10 {
+        clock.set(crate::nanos::Nanos::from_nanos(1_000_000_000));
+        granted += core.update(&clock, |params, instant, ticks| params.take_up_to(instant, ticks, 100));
+        core.set_quota(&clock, &Quota::per_second(200).burst(100)).unwrap();
+        clock.set(crate::nanos::Nanos::from_nanos(900_000_000));
+        core.set_quota(&clock, &Quota::per_second(1_000).burst(100)).unwrap();
+    }
+    assert_eq!(granted, 100, "all of it at one instant");
+}
+
+/// An exchange that was prepared before two changes, the first of which made the burst smaller, adds no debt: the
+/// bucket would owe a thousand of its bursts.
+#[test]
+fn a_stale_charge_does_not_pass_a_smaller_burst() {
+    let period = Duration::from_nanos(1 << 20);
+    let (core, clock) = (core(Quota::per(1, period).burst(1_000)), ManualClock::new());
+    assert!(take(&core, &clock, 1_000));
+    let mut view = core.look_usual(&clock).unwrap();
+    let (charged, next) = view.params.charge(view.instant, view.ticks, 1_000);
+    assert_eq!(charged, 1_000);
+    core.set_quota(&clock, &Quota::per(1, period).burst(1)).unwrap();
+    assert!(!matches!(core.commit(&mut view, next.unwrap()), Commit::Done));
+}
+
+/// A bucket that takes years to fill has no room above its first numbers; they must not start at the same place.
+#[test]
+fn a_stale_take_does_not_fit_a_huge_burst() {
+    let (core, clock) = (core(Quota::per_second(1).burst(220_903_200)), ManualClock::new());
+    let _ = take(&core, &clock, 0);
+    let mut view = core.look_usual(&clock).unwrap();
+    let Take::Granted(next) = view.params.take(view.instant, view.ticks, 220_903_200) else { unreachable!() };
+    core.set_quota(&clock, &Quota::per_hour(1).burst(350_640)).unwrap();
+    assert!(!matches!(core.commit(&mut view, next), Commit::Done));
+}
+
+/// Debt that a smaller burst cut off lowers the instant; another scale still begins above where it was.
+#[test]
+fn numbers_begin_above_a_debt_that_was_cut() {
+    let slow = Duration::from_nanos(1 << 20);
+    let (core, clock) = (core(Quota::per(1, slow).burst(1_000)), ManualClock::new());
+    assert_eq!(core.update(&clock, |params, instant, ticks| params.charge(instant, ticks, 1_500)), 1_500);
+    let before = bits(&core);
+    core.set_quota(&clock, &Quota::per(1, slow).burst(1)).unwrap();
+    core.set_quota(&clock, &Quota::per(1, Duration::from_nanos(1 << 10)).burst(1_000)).unwrap();
+    assert!(bits(&core) > before);
+}

@@ -1,0 +1,8 @@
+//! An unusable quota in a `static` does not compile, and the compiler's words are those of the error: what `const_new`
+//! promises.
+
+#[test]
+fn an_unusable_static_does_not_compile() {
+    let cases = trybuild::TestCases::new();
+    cases.compile_fail("tests/compile_fail/*.rs");
+}
