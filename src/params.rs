@@ -15,6 +15,7 @@ pub(crate) struct Slot {
     version: AtomicU64,
     base: AtomicU64,
     horizon: AtomicU64,
+    offset: AtomicU64,
     mult: AtomicU64,
     size: AtomicU64,
     recip: AtomicU64,
@@ -27,6 +28,7 @@ impl Slot {
                 version: AtomicU64::new(0),
                 base: AtomicU64::new(0),
                 horizon: AtomicU64::new(0),
+                offset: AtomicU64::new(0),
                 mult: AtomicU64::new(0),
                 size: AtomicU64::new(0),
                 recip: AtomicU64::new(0),
@@ -55,9 +57,10 @@ impl Slot {
         let recip = field(&self.recip);
         let size = field(&self.size);
         let mult = field(&self.mult);
+        let offset = field(&self.offset);
         let horizon = field(&self.horizon);
         let base = field(&self.base);
-        Params { base, horizon, mult, size, recip }
+        Params { base, horizon, offset, mult, size, recip }
     }
 
     /// Whether nobody has begun to write since `version`.
@@ -79,6 +82,7 @@ impl Slot {
         let set = |field: &AtomicU64, value| field.store(value, Ordering::Release);
         set(&self.base, params.base);
         set(&self.horizon, params.horizon);
+        set(&self.offset, params.offset);
         set(&self.mult, params.mult);
         set(&self.size, params.size);
         set(&self.recip, params.recip);

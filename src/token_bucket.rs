@@ -34,8 +34,8 @@ use crate::sync::const_fn;
 /// nothing is lost: a caller that is alone is granted what exact arithmetic grants, to within 1 ns (2 ns where a
 /// burst takes more than 18 years to fill), at any rate and any polling period, for ever.
 ///
-/// The word counts time for 36 years after the bucket's first call, 18 after a change of quota; or for 2^61 ticks of
-/// its clock and 2^60, where that is less: 28 and 14 years of a counter of 2.6 GHz. Then no more permits come.
+/// The word counts time for 36 years after the bucket's first call, and for 18 after a change of quota; 2^61 ticks of
+/// the clock where that is less (28 years of a counter of 2.6 GHz). Then no more permits come.
 ///
 /// # Progress
 /// Every verb that takes, gives back or looks is lock-free, a change of quota under way included. A denial writes

@@ -265,6 +265,32 @@ proptest! {
     }
 }
 
+/// What was written as a decimal or as a fraction of small numbers is kept as just that.
+#[test]
+fn a_rate_is_the_simplest_fraction() {
+    let parts = |rate: f64| {
+        let quota = Quota::from_rate(rate);
+        assert_eq!(quota.rate(), rate);
+        (quota.permits(), quota.period().as_secs())
+    };
+    for (rate, fraction) in [(0.1, (1, 10)), (0.3, (3, 10)), (0.7, (7, 10)), (2.5, (5, 2)), (1e-7, (1, 10_000_000))] {
+        assert_eq!(parts(rate), fraction);
+    }
+    let gcd = |mut one: u32, mut other: u32| {
+        while other > 0 {
+            (one, other) = (other, one % other);
+        }
+        one
+    };
+    for over in 1..600 {
+        for under in 1..600 {
+            let common = gcd(over, under);
+            let simplest = (u64::from(over / common), u64::from(under / common));
+            assert_eq!(parts(f64::from(over) / f64::from(under)), simplest);
+        }
+    }
+}
+
 #[test]
 fn errors_name_the_field_and_the_range() {
     let message = |quota: Quota| TokenBucket::new(quota).unwrap_err().to_string();

@@ -192,6 +192,13 @@ fn a_larger_burst_does_not_arrive_filled() {
         assert_eq!(bucket.available(), 10);
         clock.advance(Duration::from_secs(1));
         assert_eq!(bucket.available(), 10 + new);
+
+        // Nor where the old burst has cut off a day.
+        let (bucket, clock) = new_bucket(Quota::per_second(old).burst(10));
+        assert_eq!(bucket.available(), 10);
+        clock.advance(Duration::from_secs(86_400));
+        bucket.set_quota(Quota::per_second(new).burst(1 << 20)).unwrap();
+        assert_eq!(bucket.available(), 10);
     }
 }
 

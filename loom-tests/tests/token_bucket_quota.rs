@@ -259,7 +259,7 @@ fn first_call_while_time_passes() {
 /// Kills `change-before-start`: a setter that comes before the first call and takes an empty slot for the old quota.
 #[test]
 fn first_call_set_quota() {
-    race(
+    race_in_order(
         "first_call_set_quota",
         1,
         || unstarted(every(PERIOD, 2)),

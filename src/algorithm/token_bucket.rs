@@ -5,9 +5,9 @@
 //! accrued, so the level follows from the instant and the time, and nothing but the instant is ever written:
 //!
 //! ```text
-//! floor(t) = units(t - base)       a bucket that was empty no later than this is full at t
-//! full(t)  = floor(t) + burst      all that has accrued until t, one burst included
-//! level    = full(t) - max(instant, floor(t))        negative: debt
+//! floor(t) = offset + units(t - base)     a bucket that was empty no later than this is full at t
+//! full(t)  = floor(t) + burst             all that has accrued until t, one burst included
+//! level    = full(t) - max(instant, floor(t))     negative: debt
 //! ```
 //!
 //! | bits of the word | name    | meaning                                                      |
@@ -104,11 +104,11 @@ impl Scale {
     }
 
     /// The scale with `shift` for `quota`, which [`finest`](Self::finest) accepts, if it has a lifetime before it there
-    /// too, and its units are neither too fine nor too coarse.
+    /// too, and its units are from a quarter of a nanosecond to a whole one.
     pub(crate) const fn with_shift(quota: &Quota, shift: u32) -> Option<Self> {
         let (permits, period) = (quota.permits(), quota.period().as_nanos());
         let units = (permits as u128) << shift;
-        if units > 4 * period || 2 * units < period {
+        if units > 4 * period || units < period {
             return None;
         }
         let per_nano = units_per_nano(permits, shift, period);
@@ -121,11 +121,6 @@ impl Scale {
     /// The burst in permits.
     pub(crate) const fn capacity(&self) -> u64 {
         self.burst >> self.shift
-    }
-
-    /// Units a tick, times 2^61, rounded up: both factors are at most 2^63, and so is this.
-    fn per_tick(&self, length: TickLength) -> u64 {
-        wide(self.per_nano, length.in_2_63rds()).div_ceil(1 << 63) as u64
     }
 }
 
@@ -156,19 +151,16 @@ const fn units_in(nanos: u64, per_nano: u64) -> u64 {
     (wide(nanos, per_nano) >> 61) as u64 + 1
 }
 
-/// The units that accrue in so many ticks, at most [`TICKS`].
-#[inline(always)]
-fn units_of(ticks: u64, mult: u64) -> u64 {
-    (wide(ticks << 3, mult) >> 64) as u64
-}
-
 /// What a decision needs: a scale, put at a place in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Params {
-    /// The tick at which the floor is 0; it may lie before the first tick of the clock, so differences from it wrap.
+    /// The tick from which time counts: of the first call, or of the last change of quota.
     pub(crate) base: u64,
-    /// The most ticks after `base` at which everything stays below the largest instant, debt included.
+    /// Ticks after `base` at which time stands still, so that everything stays below the largest instant, debt
+    /// included. Their sum does not wrap.
     pub(crate) horizon: u64,
+    /// The floor at `base`.
+    pub(crate) offset: u64,
     /// Units a tick, times 2^61, rounded up.
     pub(crate) mult: u64,
     /// `{ capacity: 58 bits, shift: 6 bits }`: the burst in permits, a permit being `1 << shift` units.
@@ -189,21 +181,20 @@ pub(crate) enum Take {
 }
 
 impl Params {
-    /// A full bucket that starts at tick `now`.
-    pub(crate) fn fresh(scale: &Scale, length: TickLength, now: u64) -> Self {
-        Self::new(scale, length, now, 0)
+    /// A full bucket that starts at tick `base`.
+    pub(crate) fn fresh(scale: &Scale, length: TickLength, base: u64) -> Self {
+        Self::new(scale, length, base, 0)
     }
 
-    /// A bucket whose floor is at `offset` at tick `now`, or less than a tick below it.
-    fn new(scale: &Scale, length: TickLength, now: u64, offset: u64) -> Self {
-        let mult = scale.per_tick(length);
-        let ticks_in = |units: u64| (wide(units, 1 << 61) / u128::from(mult)).min(u128::from(TICKS)) as u64;
-        let base = now.wrapping_sub(ticks_in(offset));
-        let horizon = ticks_in(INSTANT - 2 * scale.burst);
+    /// A bucket whose floor is at `offset` at tick `base`.
+    fn new(scale: &Scale, length: TickLength, base: u64, offset: u64) -> Self {
+        // Both factors are at most 2^63, so this is too: four units a tick.
+        let mult = wide(scale.per_nano, length.in_2_63rds()).div_ceil(1 << 63) as u64;
+        let horizon = wide(INSTANT - 2 * scale.burst - offset, 1 << 61) / u128::from(mult);
         Self {
             base,
-            // Not across the wrap of the clock's own count: behind it lies a step back.
-            horizon: if base <= now { horizon.min(u64::MAX - base) } else { horizon },
+            horizon: (horizon.min(u128::from(TICKS)) as u64).min(u64::MAX - base),
+            offset,
             mult,
             size: (scale.capacity() << 6) | u64::from(scale.shift),
             recip: u64::try_from((1 << 121) / u128::from(mult)).unwrap_or(0),
@@ -227,23 +218,27 @@ impl Params {
         self.capacity() << self.shift()
     }
 
-    /// The instant of a bucket that holds `permits`, at most a burst of them, where the floor is 0.
+    /// The instant of a bucket that holds `permits`, at most a burst of them, at `base`.
     pub(crate) fn holding(&self, permits: u64) -> u64 {
-        self.burst() - (permits << self.shift())
+        self.offset + self.burst() - (permits << self.shift())
     }
 
     #[inline(always)]
     fn units(&self, elapsed: u64) -> u64 {
-        units_of(elapsed, self.mult)
+        (wide(elapsed << 3, self.mult) >> 64) as u64
     }
 
-    /// Before `base` and beyond the horizon it is 0, so that only what is left of a first burst is granted: a clock
-    /// that steps back or runs for decades closes the bucket. One comparison serves both, since what lies before
-    /// `base` wraps.
     #[inline(always)]
     fn floor(&self, ticks: u64) -> u64 {
+        // One comparison for both ends: what lies before `base` wraps to something beyond every horizon.
         let elapsed = ticks.wrapping_sub(self.base);
-        if elapsed > self.horizon { 0 } else { self.units(elapsed) }
+        if elapsed > self.horizon { self.floor_outside(ticks) } else { self.offset + self.units(elapsed) }
+    }
+
+    /// Time does not run before `base`, nor for ever.
+    #[cold]
+    fn floor_outside(&self, ticks: u64) -> u64 {
+        if ticks < self.base { self.offset } else { self.offset + self.units(self.horizon) }
     }
 
     /// All that has accrued until `ticks`, one burst included.
@@ -304,7 +299,7 @@ impl Params {
     /// The ticks from `ticks` until `full` reaches `target`, exactly; `u64::MAX`: never.
     #[inline(always)]
     pub(crate) fn wait(&self, target: u64, ticks: u64) -> u64 {
-        let elapsed = self.ticks_for(target.saturating_sub(self.burst()));
+        let elapsed = self.ticks_for(target.saturating_sub(self.offset + self.burst()));
         let due = self.base.wrapping_add(elapsed);
         // It lies behind a reading beyond the horizon.
         if elapsed > self.horizon || due <= ticks { u64::MAX } else { due - ticks }
@@ -328,16 +323,9 @@ impl Params {
     /// The time of a change that finds the word at `instant`: the setter's reading, unless that is older than the
     /// last change, or than the first tick at which `instant` can have been written, no debt being larger than one
     /// burst. Otherwise a setter whose clock is back would take what was granted since for debt, and forgive it.
-    pub(crate) fn time_of_change(&self, instant: u64, last: u64, reading: u64) -> u64 {
-        let mut after = self.ticks_for(instant.saturating_sub(2 * self.burst())).min(self.horizon);
-        for tick in [last, reading] {
-            // What lies before `base` wraps, and is then beyond the horizon.
-            let ticks = tick.wrapping_sub(self.base);
-            if ticks <= self.horizon {
-                after = after.max(ticks);
-            }
-        }
-        self.base.wrapping_add(after)
+    pub(crate) fn time_of_change(&self, instant: u64, reading: u64) -> u64 {
+        let earliest = self.ticks_for(instant.saturating_sub(self.offset + 2 * self.burst()));
+        self.base + earliest.max(reading.saturating_sub(self.base)).min(self.horizon)
     }
 
     /// What follows these parameters when the quota changes at tick `at`, and the highest instant that the word can
@@ -348,24 +336,21 @@ impl Params {
     /// the old parameters cannot succeed by mistake. When there is no room left above, they start again at a place
     /// that `salt` picks: a number above 0 that was never used before.
     pub(crate) fn follow(&self, scale: &Scale, length: TickLength, at: u64, highest: u64, salt: u64) -> (Self, u64) {
-        // What must lie before the bucket, and how high its floor may begin: half of the ticks are for each.
-        let half = units_of(TICKS / 2, scale.per_tick(length));
-        let room = (INSTANT - 2 * scale.burst - units_in(SECOND_LIFE, scale.per_nano).min(half)).min(half);
+        // The highest floor with half a lifetime above it.
+        let room = INSTANT - 2 * scale.burst - units_in(SECOND_LIFE, scale.per_nano);
         let full = self.full(at);
         let highest = highest.max(full + self.burst());
-        // Above what `new` rounds off, too.
-        let above = highest + 8;
         let (offset, highest) = match full.checked_sub(scale.burst) {
             // A stale exchange that finds its word again was due: it takes no more than it could before, nor owes
-            // more than the burst allows. By what `new` rounds off it loses.
+            // more than the burst allows.
             Some(same) if scale.shift == self.shift() && scale.burst >= self.burst() && same <= room => (same, highest),
-            _ if above <= room => (above, highest),
+            _ if highest < room => (highest + 1, highest),
             _ => (place(salt, room), 0),
         };
         (Self::new(scale, length, at, offset), highest)
     }
 
-    /// The instant under `next`, which follows at tick `at`, of a bucket that is at `instant` under `self`: the level
+    /// The instant under `next`, which begins at tick `at`, of a bucket that is at `instant` under `self`: the level
     /// stays the same number of permits, cut to one new burst either way.
     pub(crate) fn carry(&self, instant: u64, at: u64, next: &Self) -> u64 {
         let full = self.full(at);
@@ -374,7 +359,7 @@ impl Params {
         // Rounded down: towards less there, towards more owed.
         let level = (level << next.shift()) >> self.shift();
         let level = level.clamp(-i128::from(next.burst()), i128::from(next.burst()));
-        (i128::from(next.full(at)) - level) as u64
+        (i128::from(next.offset + next.burst()) - level) as u64
     }
 }
 

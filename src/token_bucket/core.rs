@@ -194,7 +194,7 @@ impl Core {
             let params = Params::fresh(&self.first.1, clock.tick_length(), now);
             self.slots[0].write(&params);
             if cas(&self.word, word, (word ^ SLOT) + params.holding(permits)).is_ok() {
-                self.history.set(&self.first.0, now, 0);
+                self.history.set(&self.first.0, 0);
                 return;
             }
         }
@@ -220,25 +220,25 @@ impl Core {
         self.start(clock, self.first.1.capacity());
         let old = self.slots[0].read();
         let scale = Scale::with_shift(quota, old.shift()).unwrap_or(finest);
-        let (last, highest) = self.history.last();
+        let highest = self.history.highest();
         // Above 0, and never the same: every attempt moves the version on.
         let salt = || self.slots[1].version() + 1;
-        let (new, at, highest) = loop {
+        let (new, highest) = loop {
             // Ordering: Acquire pairs with the exchanges of acquirers: the clock, read after it, is not older than
             // the readings behind the word. A change that is lost to one of them is made anew for that reason: with
             // the time of the first look, permits of the time since would come a second time.
             let word = self.word.load(Ordering::Acquire);
-            let at = old.time_of_change(word & INSTANT, last, clock.ticks());
+            let at = old.time_of_change(word & INSTANT, clock.ticks());
             let (new, highest) = old.follow(&scale, clock.tick_length(), at, highest, salt());
             self.slots[1].write(&new);
             let carried = old.carry(word & INSTANT, at, &new);
             if cas(&self.word, word, (word & !INSTANT) | carried | SLOT).is_ok() {
-                break (new, at, highest);
+                break (new, highest);
             }
         };
         self.slots[0].write(&new);
         self.return_to_slot_0();
-        self.history.set(quota, at, highest);
+        self.history.set(quota, highest);
         Ok(())
     }
 
@@ -260,9 +260,7 @@ struct History {
     period_secs: AtomicU64,
     period_nanos: AtomicU64,
     burst: AtomicU64,
-    /// The tick of the last change.
-    at: AtomicU64,
-    /// No word was above this before it.
+    /// No word was above this before the last change.
     highest: AtomicU64,
 }
 
@@ -274,7 +272,6 @@ impl History {
                 period_secs: AtomicU64::new(quota.period().as_secs()),
                 period_nanos: AtomicU64::new(quota.period().subsec_nanos() as u64),
                 burst: AtomicU64::new(quota.capacity()),
-                at: AtomicU64::new(0),
                 highest: AtomicU64::new(0),
             }
         }
@@ -287,19 +284,18 @@ impl History {
         Quota::per(field(&self.permits), period).burst(field(&self.burst))
     }
 
-    fn last(&self) -> (u64, u64) {
-        // Ordering: Relaxed, both; the setter's lock orders them.
-        (self.at.load(Ordering::Relaxed), self.highest.load(Ordering::Relaxed))
+    fn highest(&self) -> u64 {
+        // Ordering: Relaxed; the setter's lock orders them.
+        self.highest.load(Ordering::Relaxed)
     }
 
-    fn set(&self, quota: &Quota, at: u64, highest: u64) {
+    fn set(&self, quota: &Quota, highest: u64) {
         // Ordering: Relaxed; the setter's lock orders them.
         let set = |field: &AtomicU64, value| field.store(value, Ordering::Relaxed);
         set(&self.permits, quota.permits());
         set(&self.period_secs, quota.period().as_secs());
         set(&self.period_nanos, u64::from(quota.period().subsec_nanos()));
         set(&self.burst, quota.capacity());
-        set(&self.at, at);
         set(&self.highest, highest);
     }
 }

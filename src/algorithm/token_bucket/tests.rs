@@ -38,8 +38,8 @@ proptest! {
         prop_assert_eq!(BigUint::from(scale.per_nano), rounded_up);
         prop_assert!(scale.per_nano >= 1 << 60 && scale.per_nano <= 1 << 63);
         prop_assert_eq!(scale.capacity(), quota.capacity());
-        // The scale itself is one that a change of quota would keep.
-        prop_assert_eq!(Scale::with_shift(&quota, scale.shift), Some(scale));
+        // A change of quota would keep the scale, unless its units are coarser than a nanosecond.
+        prop_assert_eq!(Scale::with_shift(&quota, scale.shift), (scale.per_nano >= 1 << 61).then_some(scale));
     }
 
     /// The reciprocal and its two comparisons find what a division finds.
@@ -55,22 +55,24 @@ proptest! {
         prop_assert_eq!(BigUint::from(params.ticks_for(units)), exact);
     }
 
-    /// A bucket that begins anywhere has its floor where it was asked for, or less than a tick below.
+    /// A bucket that begins anywhere stays below the largest instant.
     #[test]
-    fn floor_begins_at_the_offset(
+    fn everything_is_an_instant(
         (_, scale) in quotas(),
         length in lengths(),
-        now in any::<u64>(),
-        share in 0..1_000_u64,
+        base in any::<u64>(),
+        share in 0..=1_000_u64,
+        ticks in any::<u64>(),
     ) {
-        let params = Params::fresh(&scale, length, now);
         let room = INSTANT - 2 * scale.burst - units_in(SECOND_LIFE, scale.per_nano);
-        let offset = (room / 1_000 * share).min(units_of(TICKS / 2, params.mult));
-        let params = Params::new(&scale, length, now, offset);
-        let floor = params.floor(now);
-        prop_assert!(floor <= offset && offset - floor <= params.units(1) + 1, "{} for {}", floor, offset);
-        // Everything that can be written under these parameters is an instant.
-        prop_assert!(params.units(params.horizon) + 2 * params.burst() <= INSTANT);
+        let params = Params::new(&scale, length, base, room / 1_000 * share);
+        prop_assert_eq!(params.floor(base), params.offset);
+        prop_assert!(params.floor(ticks) >= params.offset);
+        prop_assert!(params.full(ticks) + params.burst() <= INSTANT);
+        prop_assert!(params.base.checked_add(params.horizon).is_some());
+        // Half a lifetime, unless the clock's own count ends before.
+        let nanos = length.nanos(params.horizon);
+        prop_assert!(nanos >= SECOND_LIFE - 2 || params.horizon == TICKS || params.base + params.horizon == u64::MAX);
     }
 
     /// A level is carried as the same number of permits, cut to one new burst; less than a unit of each is lost.
@@ -111,7 +113,7 @@ fn another_scale_begins_above() {
     for change in 1..200 {
         let at = change * 1_000_000_000;
         let highest = params.full(at) + params.burst();
-        let (next, _) = params.follow(&scales[change as usize % scales.len()], NANOSECOND, at, 0, 2 * change);
+        let (next, _) = params.follow(&scales[change as usize % scales.len()], NANOSECOND, at, 0, change);
         assert_ne!(next.shift(), params.shift());
         assert!(next.floor(at) > highest, "change {change}");
         params = next;
@@ -142,20 +144,25 @@ fn round_rates_are_on_time() {
     }
 }
 
-/// Before its base and beyond its horizon a used bucket is closed, and says that waiting does not help there.
+/// Before its base and beyond its horizon time stands still, and a wait that ends beyond it never does.
 #[test]
-fn out_of_range_is_closed() {
+fn time_stands_still_outside() {
     let scale = Scale::finest(&Quota::per_second(10)).unwrap();
     let base = 1 << 62;
     let params = Params::fresh(&scale, NANOSECOND, base);
+    let end = base + params.horizon;
+    assert_eq!(params.floor(0), params.floor(base));
+    assert_eq!(params.floor(u64::MAX), params.floor(end));
     let used = params.full(base + 1_000_000_000);
-    for ticks in [0, base - 1, base + params.horizon + 1, u64::MAX] {
-        assert!(matches!(params.take(used, ticks, 1), Take::Denied(_)), "at {ticks}");
-        assert_eq!(params.available(used, ticks), 0);
+    for ticks in [0, base - 1] {
+        let Take::Denied(target) = params.take(used, ticks, 1) else { panic!("granted at {ticks}") };
+        assert_eq!(params.wait(target, ticks), base + 1_100_000_000 - ticks);
     }
-    let Take::Denied(target) = params.take(used, u64::MAX, 1) else { unreachable!() };
-    assert_eq!(params.wait(target, u64::MAX), u64::MAX);
-    assert_eq!(params.wait(target, base - 1), 1_100_000_001);
+    let last = params.full(end);
+    for ticks in [end, end + 1, u64::MAX] {
+        let Take::Denied(target) = params.take(last, ticks, 1) else { panic!("granted at {ticks}") };
+        assert_eq!(params.wait(target, ticks), u64::MAX);
+    }
 }
 
 /// Successive places are far from each other.
