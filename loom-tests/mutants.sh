@@ -11,16 +11,16 @@ export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$root/target}/mutants"
 mutants() {
   cat <<'LIST'
 cas-stores ; word.rs ; s/word\.compare_exchange\(current, new, Ordering::AcqRel, Ordering::Acquire\)/{ word.store(new, Ordering::Release); Ok(current) }/ ; acquire_acquire
-retry-keeps-decision ; token_bucket/core.rs ; s/Err\(observed\) => view\.instant = observed \^ live,/Err(observed) => { let _ = cas(&self.word, observed, next ^ live); return Commit::Done; }/ ; acquire
+retry-keeps-decision ; token_bucket/core.rs ; s/Err\(observed\) => view\.instant = observed \^ live,/Err(observed) => { let _ = cas(&self.word, observed, next ^ live); return Commit::Done; }/ ; acquire_acquire_acquire
 time-is-recredited ; algorithm/token_bucket.rs ; s/let start = if instant < floor \{ floor \} else \{ instant \};/let start = floor.max(instant.min(floor + 1));/ ; acquire_acquire
 stale-is-full ; algorithm/token_bucket.rs ; s/let start = if instant < floor \{ floor \} else \{ instant \};/let start = if instant < floor || instant > floor + self.burst() { floor } else { instant };/ ; while_time_passes
 refund-writes-when-full ; algorithm/token_bucket.rs ; s/let missing = instant\.checked_sub\(floor\)\.filter\(\|&missing\| missing > 0\)\?;(.*?)\(units > 0\)\.then\(\|\| instant - units\)/let missing = instant.max(floor) - floor;$1Some(instant.max(floor) - units)/s ; acquire_refund_while_time_passes
 up-to-ignores-level ; algorithm/token_bucket.rs ; s/let taken = n\.min\(\(floor \+ self\.burst\(\)\)\.saturating_sub\(start\) >> self\.shift\(\)\);/let taken = n.min(self.capacity());/ ; acquire_up_to
 debt-has-no-limit ; algorithm/token_bucket.rs ; s/\(floor \+ 2 \* self\.burst\(\)\)\.saturating_sub\(start\)/(floor + 3 * self.burst()).saturating_sub(start)/ ; acquire_charge
-reader-ignores-version ; params.rs ; s/self\.version\.load\(Ordering::Relaxed\) == version$/{ let _ = version; true }/m ; set_quota
-reader-ignores-slot ; token_bucket/core.rs ; s/\(word & SLOT == live && slot\.is_still\(version\)\)/(slot.is_still(version))/ ; set_quota
+reader-ignores-version ; params.rs ; s/self\.version\.load\(Ordering::Relaxed\) == version$/{ let _ = version; true }/m ; acquire_set_quota_slower
+reader-ignores-slot ; token_bucket/core.rs ; s/\(word & SLOT == live && slot\.is_still\(version\)\)/(slot.is_still(version))/ ; acquire_set_quota_same_scale
 clock-after-validation ; token_bucket/core.rs ; s/let ticks = clock\.ticks\(\);(\s*\/\/ Ordering: Acquire pairs with the exchanges.*?)\(word & SLOT == live && slot\.is_still\(version\)\)\.then_some/$1let valid = word & SLOT == live && slot.is_still(version); let ticks = clock.ticks(); valid.then_some/s ; acquire_set_quota_slower
-level-is-not-scaled ; algorithm/token_bucket.rs ; s/let level = \(level << next\.shift\(\)\) >> self\.shift\(\);// ; set_quota
+level-is-not-scaled ; algorithm/token_bucket.rs ; s/let level = \(level << next\.shift\(\)\) >> self\.shift\(\);// ; acquire_set_quota_other_scale
 scales-share-numbers ; algorithm/token_bucket.rs ; s/_ if above <= room => \(above, highest\),\s*_ => \(place\(salt, room\), 0\),/_ => (0 * (above + room + place(salt, room)), 0),/ ; acquire_two_changes_of_scale
 burst-arrives-full ; algorithm/token_bucket.rs ; s/i128::from\(instant\.max\(full - self\.burst\(\)\)\)/i128::from(instant)/ ; charge_set_quota
 debt-is-forgotten ; algorithm/token_bucket.rs ; s/level\.clamp\(-i128::from\(next\.burst\(\)\), /level.clamp(0, / ; charge_set_quota
@@ -31,13 +31,13 @@ time-runs-before-the-start ; token_bucket/core.rs ; s/let view = View \{ params,
 start-keeps-its-reading ; token_bucket/core.rs ; s/loop \{(\s*\/\/ Ordering: Acquire pairs with the exchanges of those who.*?)let now = clock\.ticks\(\);/let now = clock.ticks(); loop {$1/s ; first_call_while_time_passes
 change-keeps-its-reading ; token_bucket/core.rs ; s/let \(new, at, highest\) = loop \{(.*?)clock\.ticks\(\)\)/let now = clock.ticks(); let (new, at, highest) = loop {$1now)/s ; faster_while_full
 change-before-start ; token_bucket/core.rs ; s/self\.start\(clock, self\.first\.1\.capacity\(\)\);(\s*let old)/$1/ ; first_call_set_quota
-odd-version-is-relaxed ; params.rs ; s/store\(version \+ 1, Ordering::Release\)/store(version + 1, Ordering::Relaxed)/ ; set_quota
-even-version-is-relaxed ; params.rs ; s/store\(version \+ 2, Ordering::Release\)/store(version + 2, Ordering::Relaxed)/ ; set_quota
-version-load-is-relaxed ; params.rs ; s/self\.version\.load\(Ordering::Acquire\)/self.version.load(Ordering::Relaxed)/ ; set_quota
+odd-version-is-relaxed ; params.rs ; s/store\(version \+ 1, Ordering::Release\)/store(version + 1, Ordering::Relaxed)/ ; first_call_set_quota
+even-version-is-relaxed ; params.rs ; s/store\(version \+ 2, Ordering::Release\)/store(version + 2, Ordering::Relaxed)/ ; acquire_set_quota_slower
+version-load-is-relaxed ; params.rs ; s/self\.version\.load\(Ordering::Acquire\)/self.version.load(Ordering::Relaxed)/ ; acquire_set_quota_slower
 field-stores-are-relaxed ; params.rs ; s/field\.store\(value, Ordering::Release\)/field.store(value, Ordering::Relaxed)/ ; look_set_quota
 field-loads-are-relaxed ; params.rs ; s/field\.load\(Ordering::Acquire\)/field.load(Ordering::Relaxed)/ ; look_set_quota
-word-load-is-relaxed ; token_bucket/core.rs ; s/self\.word\.load\(Ordering::Acquire\)/self.word.load(Ordering::Relaxed)/g ; set_quota
-exchange-is-relaxed ; word.rs ; s/Ordering::AcqRel, Ordering::Acquire/Ordering::Relaxed, Ordering::Relaxed/ ; set_quota
+word-load-is-relaxed ; token_bucket/core.rs ; s/self\.word\.load\(Ordering::Acquire\)/self.word.load(Ordering::Relaxed)/g ; acquire_set_quota_slower
+exchange-is-relaxed ; word.rs ; s/Ordering::AcqRel, Ordering::Acquire/Ordering::Relaxed, Ordering::Relaxed/ ; acquire_set_quota_slower
 LIST
 }
 
@@ -53,7 +53,7 @@ while IFS= read -r line; do
   if cmp -s "$root/src/$file" "$work/tree/src/$file"; then
     printf '%-28s NOT APPLIED\n' "$name"; status=1; continue
   fi
-  out=$(cd "$work/tree" && timeout 300 cargo test --quiet -p loom-tests --release --no-fail-fast -- "$model" 2>&1)
+  out=$(cd "$work/tree" && timeout 120 cargo test --quiet -p loom-tests --release --no-fail-fast -- "$model" 2>&1)
   code=$?
   if grep -q '^error\(\[\|: could not compile\)' <<<"$out"; then
     printf '%-28s DOES NOT COMPILE\n' "$name"; status=1; grep -A6 '^error' <<<"$out" | head -20

@@ -424,10 +424,12 @@ impl<C: Clock> TokenBucket<C> {
 
     #[inline(always)]
     fn duration(&self, ticks: u64) -> Duration {
+        // Asked for always: if that depended on the wait, a wait that nobody reads would have to be computed.
+        let length = self.clock.tick_length();
         if ticks == u64::MAX {
             return Duration::MAX;
         }
-        Duration::from_nanos(self.clock.tick_length().nanos_rounded_up(ticks))
+        Duration::from_nanos(length.nanos_rounded_up(ticks))
     }
 }
 

@@ -5,11 +5,12 @@
 mod support;
 
 use std::hint::black_box;
-use std::sync::Barrier;
+use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use sluicegate::{Clock, CoarseClock, ManualClock, MonotonicClock, Nanos, Quota, TokenBucket};
+use support::clocks::Stopped;
 use support::intervals::{Call, worst_excess, worst_excess_net};
 use support::quotas::{SECOND, UNIX_NOW, any_quota, cases, magnitude, permits, tolerance_after};
 
@@ -186,6 +187,44 @@ fn threads_on_a_coarse_clock() {
         assert!(excess <= (quota.capacity() as f64 + stale) * (1.0 + 1e-12), "{quota:?}: {excess}, stale {stale}");
         assert!(trace.denials > 0 && trace.staleness > 0);
     }
+}
+
+/// A call is stopped for half a second after its first, second or third reading of the clock, and meanwhile another one
+/// takes all there is. Then nothing is there, whatever the stopped call goes on to do with its old reading: also where
+/// it is the bucket's first one, whose reading is the beginning of time.
+#[test]
+fn a_call_stopped_after_a_reading_recredits_no_time() {
+    type Stoppable<'a> = TokenBucket<Arc<Stopped<'a>>>;
+    let calls: [(&str, fn(&Stoppable<'_>)); 6] = [
+        ("try_acquire_n", |bucket| _ = bucket.try_acquire_n(3)),
+        ("try_acquire_up_to", |bucket| _ = bucket.try_acquire_up_to(3)),
+        ("available", |bucket| _ = bucket.available()),
+        ("time_to_available", |bucket| _ = bucket.time_to_available(10)),
+        ("refund", |bucket| bucket.refund(0)),
+        ("set_quota", |bucket| bucket.set_quota(Quota::per_second(10)).unwrap()),
+    ];
+    let mut stops = 0;
+    for (name, call) in calls {
+        for (first, reading) in [(true, 1), (true, 2), (true, 3), (false, 1)] {
+            let clock = Arc::new(Stopped::default());
+            clock.time.set(Nanos::from_nanos(SECOND));
+            let bucket = Arc::new(TokenBucket::with_clock(Quota::per_second(10), Arc::clone(&clock)).unwrap());
+            if !first {
+                assert_eq!(bucket.available(), 10);
+            }
+            let (other, time) = (Arc::clone(&bucket), clock.time.clone());
+            clock.after_reading(reading, move || {
+                time.advance(Duration::from_millis(500));
+                assert_eq!(other.try_acquire_n(10), Ok(()));
+            });
+            call(&bucket);
+            if clock.was_stopped() {
+                stops += 1;
+                assert_eq!(bucket.try_acquire_up_to(10), 0, "{name}, stopped after reading {reading}, first: {first}");
+            }
+        }
+    }
+    assert!(stops >= 18, "only {stops}: the clock is read less often than thought");
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -4,12 +4,13 @@
 
 mod support;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use proptest::prelude::*;
 use sluicegate::{Clock, ManualClock, MonotonicClock, Nanos, Quota, TokenBucket};
+use support::clocks::Stopped;
 use support::intervals::{Call, worst_excess};
 use support::oracle::Oracle;
 use support::quotas::{
@@ -326,24 +327,6 @@ fn a_slower_rate_keeps_to_the_nanosecond() {
     }
 }
 
-/// A clock that lets something happen between a reading and its use: what a thread that is stopped there misses.
-#[derive(Default)]
-struct Stopped<'a> {
-    time: ManualClock,
-    meanwhile: Mutex<Option<Box<dyn FnOnce() + Send + 'a>>>,
-}
-
-impl Clock for Stopped<'_> {
-    fn now(&self) -> Nanos {
-        let now = self.time.now();
-        let meanwhile = self.meanwhile.lock().unwrap().take();
-        if let Some(meanwhile) = meanwhile {
-            meanwhile();
-        }
-        now
-    }
-}
-
 /// A setter reads the clock and is stopped for half a second, in which all that is there is taken; then it goes on.
 /// Whether the change counts from before that or from after it, nothing is there and nothing is owed.
 fn stopped_after_its_reading(new: Quota) -> (u64, Duration) {
@@ -352,12 +335,12 @@ fn stopped_after_its_reading(new: Quota) -> (u64, Duration) {
     assert_eq!(bucket.available(), 10);
     clock.time.set(Nanos::from_nanos(SECOND));
     let (other, time) = (Arc::clone(&bucket), clock.time.clone());
-    *clock.meanwhile.lock().unwrap() = Some(Box::new(move || {
+    clock.after_reading(1, move || {
         time.advance(Duration::from_millis(500));
         assert_eq!(other.try_acquire_n(10), Ok(()));
-    }));
+    });
     bucket.set_quota(new).unwrap();
-    assert!(clock.meanwhile.lock().unwrap().is_none());
+    assert!(clock.was_stopped());
     (bucket.available(), bucket.time_to_available(1).unwrap())
 }
 

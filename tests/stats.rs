@@ -1,6 +1,7 @@
 //! Statistics, for who asks for them: every call that asked for something is counted once, as allowed or rejected, and
 //! no thread's count is lost.
 
+use std::sync::Barrier;
 use std::thread;
 use std::time::Duration;
 
@@ -63,13 +64,16 @@ fn the_rejection_rate_is_a_share_of_calls() {
     assert_eq!(bucket.stats(), bucket.stats(), "to look changes nothing");
 }
 
+/// Long enough that the threads do run side by side, and more of them than there are stripes of counters to share.
 #[test]
 fn threads_lose_no_count() {
     const THREADS: u64 = 8;
-    const CALLS: u64 = 20_000;
+    const CALLS: u64 = 200_000;
     let (bucket, clock) = new_bucket(Quota::per_second(1_000).burst(1_000));
+    let barrier = Barrier::new(THREADS as usize);
     let granted: u64 = thread::scope(|scope| {
         let calls = || {
+            barrier.wait();
             let granted = (0..CALLS).filter(|call| {
                 if call % 100 == 0 {
                     clock.advance(Duration::from_millis(1));
@@ -78,7 +82,6 @@ fn threads_lose_no_count() {
             });
             granted.count() as u64
         };
-        // All at once, so that they share what counters there are.
         let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(calls)).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).sum()
     });

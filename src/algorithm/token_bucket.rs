@@ -151,6 +151,20 @@ const fn units_in(nanos: u64, per_nano: u64) -> u64 {
     (wide(nanos, per_nano) >> 61) as u64 + 1
 }
 
+/// The units that accrue in so many ticks, at most [`TICKS`].
+#[inline(always)]
+fn units_of(ticks: u64, mult: u64) -> u64 {
+    (wide(ticks << 3, mult) >> 64) as u64
+}
+
+/// The floor for a reading before the base or beyond the horizon: time does not run before, nor for ever.
+// Out of line, and by value so that the parameters stay in registers.
+#[cold]
+#[inline(never)]
+fn outside(before: bool, horizon: u64, offset: u64, mult: u64) -> u64 {
+    if before { offset } else { offset + units_of(horizon, mult) }
+}
+
 /// What a decision needs: a scale, put at a place in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Params {
@@ -225,20 +239,17 @@ impl Params {
 
     #[inline(always)]
     fn units(&self, elapsed: u64) -> u64 {
-        (wide(elapsed << 3, self.mult) >> 64) as u64
+        units_of(elapsed, self.mult)
     }
 
     #[inline(always)]
     fn floor(&self, ticks: u64) -> u64 {
         // One comparison for both ends: what lies before `base` wraps to something beyond every horizon.
         let elapsed = ticks.wrapping_sub(self.base);
-        if elapsed > self.horizon { self.floor_outside(ticks) } else { self.offset + self.units(elapsed) }
-    }
-
-    /// Time does not run before `base`, nor for ever.
-    #[cold]
-    fn floor_outside(&self, ticks: u64) -> u64 {
-        if ticks < self.base { self.offset } else { self.offset + self.units(self.horizon) }
+        if elapsed > self.horizon {
+            return outside(ticks < self.base, self.horizon, self.offset, self.mult);
+        }
+        self.offset + units_of(elapsed, self.mult)
     }
 
     /// All that has accrued until `ticks`, one burst included.

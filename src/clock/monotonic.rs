@@ -9,8 +9,8 @@
 /// # Accuracy
 /// The counter is calibrated once, at first use, which takes about a millisecond (200 ms at the very most). Its rate
 /// then differs from the system's monotonic clock by a few parts in a million, 1 to 18 as measured, from one process
-/// to the next. Readings of different cores agree as far as the hardware's counters do; a reading that is older than
-/// another thread's admits nothing extra.
+/// to the next. Readings of different cores agree as far as the hardware's counters do, and a processor may read its
+/// counter some nanoseconds before or after the instructions around it: the same as with every clock of this kind.
 ///
 /// Without the feature `std` the type exists, so that limiters can name it, but it cannot be made.
 ///

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, unreachable_pub)]
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use sluicegate::{Clock, ManualClock, Nanos, TickLength};
@@ -70,5 +71,44 @@ impl Clock for Counter {
 
     fn tick_length(&self) -> TickLength {
         self.length
+    }
+}
+
+/// A clock that lets something happen between a reading and its use: what a thread that is stopped there misses.
+#[derive(Default)]
+pub struct Stopped<'a> {
+    pub time: ManualClock,
+    /// After so many more readings.
+    meanwhile: Mutex<Option<(u32, Meanwhile<'a>)>>,
+}
+
+type Meanwhile<'a> = Box<dyn FnOnce() + Send + 'a>;
+
+impl<'a> Stopped<'a> {
+    /// Runs `meanwhile` after the `count`-th reading from now, the first being 1.
+    pub fn after_reading(&self, count: u32, meanwhile: impl FnOnce() + Send + 'a) {
+        *self.meanwhile.lock().unwrap() = Some((count, Box::new(meanwhile)));
+    }
+
+    /// Whether it came to that.
+    pub fn was_stopped(&self) -> bool {
+        self.meanwhile.lock().unwrap().is_none()
+    }
+}
+
+impl Clock for Stopped<'_> {
+    fn now(&self) -> Nanos {
+        let now = self.time.now();
+        let due = {
+            let mut meanwhile = self.meanwhile.lock().unwrap();
+            if let Some((count, _)) = &mut *meanwhile {
+                *count -= 1;
+            }
+            meanwhile.take_if(|(count, _)| *count == 0)
+        };
+        if let Some((_, meanwhile)) = due {
+            meanwhile();
+        }
+        now
     }
 }
