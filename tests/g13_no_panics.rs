@@ -219,7 +219,7 @@ proptest! {
     /// What is in range is accepted, with any burst that fills within 55 years, and what is not is refused.
     #[test]
     fn the_range_is_as_documented(permits in magnitude(62), period in number(), burst in magnitude(40)) {
-        prop_assume!(period > 0);
+        let period = period.max(1);
         let fills = burst as f64 / permits as f64 * period as f64;
         let quota = Quota::per(permits, Duration::from_nanos(period)).burst(burst);
         let error = TokenBucket::new(quota).err();

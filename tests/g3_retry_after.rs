@@ -149,7 +149,9 @@ proptest! {
         prop_assert_eq!(bucket.charge(quota.capacity()), quota.capacity());
         let n = n.of(quota.capacity()).min(quota.capacity());
         let wait = bucket.time_to_available(n).unwrap();
-        prop_assume!(wait != Duration::MAX);
+        if wait == Duration::MAX {
+            return Ok(());
+        }
         let nanos = u64::try_from(wait.as_nanos()).unwrap();
 
         // Whole ticks that are at least `nanos` long, and those that are surely shorter than all but the last one.
