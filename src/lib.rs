@@ -25,6 +25,7 @@ pub use crate::stats::RateLimiterStats;
 pub use crate::token_bucket::{TokenBucket, TokenBucketBuilder};
 
 /// The documents of the repository, compiled with the crate so that their examples run.
+#[allow(clippy::doc_markdown)]
 pub mod _docs {
     #[doc = include_str!("../docs/GUIDE.md")]
     pub mod guide {}

@@ -23,16 +23,17 @@ use crate::sync::const_fn;
 /// (by `&`, `Arc` or in a `static`) and none of them ever waits for another one.
 ///
 /// # Guarantee
-/// Over **every** interval of length `T`, on any number of threads, what was granted less what was given back within
-/// it is at most
+/// Over **every** interval of length `T`, on any number of threads, what was granted by the calls within it, less what
+/// was given back by those that overlap it, is at most
 ///
 /// ```text
 /// burst + rate * (T + 1 ns) + debt taken on within it
 /// ```
 ///
 /// whatever the clock does: a reading that is stale, equal to another one or an hour back finds less, never more. And
-/// nothing is lost: a caller that is alone is granted what exact arithmetic grants, to within 1 ns (2 ns where a
-/// burst takes more than 18 years to fill), at any rate and any polling period, for ever.
+/// nothing is lost: a caller that is alone is granted what exact arithmetic grants, to within the same 1 ns, at any
+/// rate and any polling period. (Where a burst takes more than 18 years to fill it is 2 ns; and in the decades of a
+/// bucket's life the multiplier's last bit adds up to half a nanosecond, or one there.)
 ///
 /// The word counts time for 36 years after the bucket's first call, and for 18 after a change of quota; 2^61 ticks of
 /// the clock where that is less (28 years of a counter of 2.6 GHz). Then no more permits come.

@@ -1,6 +1,7 @@
 //! G1: over every interval, what is granted less what is given back is at most burst + rate * (T + 1 ns) + debt
 //! taken on within it. Proved by looking at all intervals of recorded traces: of threads on the real clock, and of
-//! one caller on a clock that jumps about at will.
+//! one caller on a clock that jumps about at will. The nanosecond is the one that a decision may be early by: two where
+//! the burst takes more than 18 years to fill.
 
 mod support;
 
@@ -194,8 +195,8 @@ fn threads_on_a_coarse_clock() {
 /// it is the bucket's first one, whose reading is the beginning of time.
 #[test]
 fn a_call_stopped_after_a_reading_recredits_no_time() {
-    type Stoppable<'a> = TokenBucket<Arc<Stopped<'a>>>;
-    let calls: [(&str, fn(&Stoppable<'_>)); 6] = [
+    type Call = for<'a, 'b> fn(&'b TokenBucket<Arc<Stopped<'a>>>);
+    let calls: [(&str, Call); 6] = [
         ("try_acquire_n", |bucket| _ = bucket.try_acquire_n(3)),
         ("try_acquire_up_to", |bucket| _ = bucket.try_acquire_up_to(3)),
         ("available", |bucket| _ = bucket.available()),

@@ -110,8 +110,24 @@ fn look_set_quota() {
     );
 }
 
-/// The trace that breaks a pointer beside a rescaled word, and a parity in it: a full bucket, two changes, an
-/// exchange that was prepared before them. Kills `scales-share-numbers`: 3 of 2 granted.
+/// The trace that breaks a pointer beside a rescaled word: a full bucket, a change of scale, an exchange that was
+/// prepared before it. Kills `scales-share-numbers`: 3 of 2 granted.
+#[test]
+fn take_all_change_of_scale() {
+    race(
+        "take_all_change_of_scale",
+        2,
+        || bucket(every(PERIOD, 2)),
+        |bucket, _| u64::from(bucket.try_acquire_n(2).is_ok()) * 2,
+        |bucket, _| {
+            bucket.set_quota(every(OTHER_SCALE, 2)).unwrap();
+            bucket.try_acquire_up_to(2)
+        },
+        |bucket, _, here, there| assert_eq!(here + there + bucket.available(), 2, "{here} + {there}"),
+    );
+}
+
+/// The trace that breaks a parity in the word: the same with two changes.
 #[test]
 fn acquire_two_changes_of_scale() {
     race_in_order(
@@ -218,13 +234,12 @@ fn refund_set_quota() {
     );
 }
 
-/// Kills `start-resets` and `time-runs-before-the-start`: the one that starts the clock forgets what was taken before
-/// it could.
+/// Kills `start-resets`: the one that starts the clock forgets what was taken before it could.
 #[test]
 fn first_calls() {
     race(
         "first_calls",
-        2,
+        3,
         || unstarted(every(PERIOD, 2)),
         |bucket, _| bucket.try_acquire_up_to(2),
         |bucket, clock| {

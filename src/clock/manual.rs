@@ -3,8 +3,10 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
+use core::panic::AssertUnwindSafe;
 use core::task::Waker;
 use core::time::Duration;
+use std::panic::catch_unwind;
 
 use crate::clock::Clock;
 use crate::nanos::Nanos;
@@ -90,7 +92,10 @@ impl WakeAll {
 
 impl Drop for WakeAll {
     fn drop(&mut self) {
-        self.run();
+        // A second panic would end the process.
+        while let Some(waker) = self.0.pop() {
+            let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+        }
     }
 }
 

@@ -173,3 +173,35 @@ fn numbers_begin_above_a_debt_that_was_cut() {
     core.set_quota(&clock, &Quota::per(1, Duration::from_nanos(1 << 10)).burst(1_000)).unwrap();
     assert!(bits(&core) > before);
 }
+
+/// Until somebody starts the clock each call takes one reading: with two, time would run in between.
+#[test]
+fn a_call_before_the_start_reads_once() {
+    struct Hasty(AtomicU64);
+    impl Clock for Hasty {
+        fn now(&self) -> crate::nanos::Nanos {
+            // Ordering: Relaxed; one thread.
+            crate::nanos::Nanos::from_nanos(self.0.fetch_add(1_000_000_000, Ordering::Relaxed))
+        }
+    }
+    let (core, clock) = (core(Quota::per_second(10)), Hasty(AtomicU64::new(0)));
+    let _held = core.setter.lock();
+    let taken = core.update(&clock, |params, instant, ticks| params.take_up_to(instant, ticks, 3));
+    let left = core.update(&clock, |params, instant, ticks| (params.available(instant, ticks), None));
+    assert_eq!((taken, left), (3, 7));
+}
+
+/// The same far from any debt: a clock that is back by hours, and a faster quota.
+#[test]
+fn a_setter_with_a_reading_from_long_ago_wins_nothing() {
+    let (core, clock) = (core(Quota::per_second(10)), ManualClock::new());
+    assert!(take(&core, &clock, 1));
+    clock.set(crate::nanos::Nanos::from_nanos(1_000_000_000_000));
+    assert!(take(&core, &clock, 10));
+    clock.set(crate::nanos::Nanos::from_nanos(0));
+    core.set_quota(&clock, &Quota::per_second(1_000).burst(10)).unwrap();
+    clock.set(crate::nanos::Nanos::from_nanos(1_000_000_000_000));
+    assert!(!take(&core, &clock, 1));
+    clock.advance(Duration::from_millis(1));
+    assert!(take(&core, &clock, 1));
+}
