@@ -266,6 +266,8 @@ struct History {
 
 impl History {
     const_fn! {
+        // `From` is not const.
+        #[allow(clippy::cast_lossless)]
         const fn new(quota: &Quota) -> Self {
             Self {
                 permits: AtomicU64::new(quota.permits()),
@@ -300,5 +302,5 @@ impl History {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, feature = "std", not(loom)))]
 mod tests;

@@ -10,7 +10,7 @@ use loom::sync::atomic::{AtomicU64, Ordering};
 use loom::thread;
 use sluicegate_loom::{Clock, Nanos, Quota, TokenBucket};
 
-/// Runs `f` under every schedule with at most `preemptions` forced switches (LOOM_MAX_PREEMPTIONS widens that), and
+/// Runs `f` under every schedule with at most `preemptions` forced switches (`LOOM_MAX_PREEMPTIONS` widens that), and
 /// every value that a load may see. A loop that never ends, such as that of an exchange that always fails, is an
 /// error after so many steps.
 pub fn model(name: &str, preemptions: usize, f: impl Fn() + Send + Sync + 'static) {
