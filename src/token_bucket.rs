@@ -5,7 +5,6 @@ pub(crate) mod core;
 
 use ::core::fmt;
 use ::core::time::Duration;
-use alloc::boxed::Box;
 
 pub use self::builder::TokenBucketBuilder;
 use self::core::{Commit, Core, View};
@@ -13,7 +12,7 @@ use crate::algorithm::token_bucket::{Scale, Take};
 use crate::clock::{Clock, MonotonicClock};
 use crate::error::{ConfigError, RateLimitExceeded};
 use crate::quota::Quota;
-use crate::stats::{Counters, RateLimiterStats};
+use crate::stats::RateLimiterStats;
 #[cfg(feature = "std")]
 use crate::sync::const_fn;
 
@@ -69,7 +68,6 @@ use crate::sync::const_fn;
 pub struct TokenBucket<C: Clock = MonotonicClock> {
     core: Core,
     clock: C,
-    counters: Option<Box<Counters>>,
 }
 
 #[cfg(feature = "std")]
@@ -93,7 +91,6 @@ impl TokenBucket {
                 Ok(scale) => Ok(Self {
                     core: Core::unstarted(quota, scale),
                     clock: MonotonicClock::new(),
-                    counters: None,
                 }),
                 Err(error) => Err(error),
             }
@@ -124,7 +121,6 @@ impl TokenBucket {
                 Ok(scale) => Self {
                     core: Core::unstarted(quota, scale),
                     clock: MonotonicClock::new(),
-                    counters: None,
                 },
                 Err(error) => panic!("{}", error.message()),
             }
@@ -162,7 +158,7 @@ impl<C: Clock> TokenBucket<C> {
     /// ```
     pub fn with_clock(quota: Quota, clock: C) -> Result<Self, ConfigError> {
         let scale = Scale::finest(&quota)?;
-        Ok(Self { core: Core::unstarted(quota, scale), clock, counters: None })
+        Ok(Self { core: Core::unstarted(quota, scale), clock })
     }
 
     /// Takes one permit, or nothing.
@@ -210,7 +206,7 @@ impl<C: Clock> TokenBucket<C> {
         }
         let usual = self.core.look_usual(&self.clock).and_then(|view| self.take(view, n));
         let result = usual.unwrap_or_else(|| self.take_during_change(n));
-        self.count(result.is_ok());
+        self.core.count(result.is_ok());
         result
     }
 
@@ -232,7 +228,7 @@ impl<C: Clock> TokenBucket<C> {
             return 0;
         }
         let taken = self.core.update(&self.clock, |params, instant, ticks| params.take_up_to(instant, ticks, n));
-        self.count(taken > 0);
+        self.core.count(taken > 0);
         taken
     }
 
@@ -382,7 +378,7 @@ impl<C: Clock> TokenBucket<C> {
     /// The counters are exact, but they are read one after the other: calls under way may be in some of them.
     #[must_use]
     pub fn stats(&self) -> Option<RateLimiterStats> {
-        self.counters.as_ref().map(|counters| counters.snapshot())
+        self.core.stats()
     }
 
     /// Takes `n` permits on a view of the state; `None` if that is out of date.
@@ -408,13 +404,6 @@ impl<C: Clock> TokenBucket<C> {
             if let Some(result) = self.take(self.core.look_again(&self.clock), n) {
                 return result;
             }
-        }
-    }
-
-    #[inline(always)]
-    fn count(&self, allowed: bool) {
-        if let Some(counters) = &self.counters {
-            counters.record(allowed);
         }
     }
 

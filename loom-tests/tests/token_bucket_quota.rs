@@ -220,13 +220,12 @@ fn refund_set_quota() {
     race(
         "refund_set_quota",
         2,
-        || {
-            let shared = drained(every(PERIOD, 3));
-            shared.1.advance(PERIOD);
-            shared
-        },
+        || drained(every(PERIOD, 3)),
         |bucket, _| bucket.refund(1),
-        |bucket, _| bucket.set_quota(every(SLOWER, 3)).unwrap(),
+        |bucket, clock| {
+            clock.advance(PERIOD);
+            bucket.set_quota(every(SLOWER, 3)).unwrap();
+        },
         |bucket, _, (), ()| {
             assert_eq!(bucket.available(), 2);
             assert!(bucket.time_to_available(3).unwrap().as_nanos().abs_diff(u128::from(SLOWER)) <= 2);

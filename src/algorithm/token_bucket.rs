@@ -5,15 +5,15 @@
 //! accrued, so the level follows from the instant and the time, and nothing but the instant is ever written:
 //!
 //! ```text
-//! floor(t) = offset + units(t - base)     a bucket that was empty no later than this is full at t
-//! full(t)  = floor(t) + burst             all that has accrued until t, one burst included
-//! level    = full(t) - max(instant, floor(t))     negative: debt
+//! floor(t) = offset + units(t - base)              a bucket that was empty no later than this is full at t
+//! full(t)  = floor(t) + burst                      all that has accrued until t, one burst included
+//! level(t) = full(t) - max(instant, floor(t))      negative: debt, at most one burst
 //! ```
 //!
 //! | bits of the word | name    | meaning                                                      |
 //! |------------------|---------|--------------------------------------------------------------|
 //! | 63               |         | 0; kept for waiters: a word with it lies after every instant |
-//! | 62               | SLOT    | which of the two parameter slots is live                      |
+//! | 62               | SLOT    | which of the two parameter slots is live                     |
 //! | 61 ..= 0         | instant | in units                                                     |
 //!
 //! # Units
@@ -28,7 +28,8 @@
 //! # Rounding
 //! A reading is converted from the slot's origin with one multiplication, so there is one rounding and it never
 //! accumulates: `units` is the true value rounded down, but for the multiplier, whose rounding up adds less than
-//! one unit in 2^61 ticks of a nanosecond, and two of shorter ones. It is rounded up so that a round rate grants its first permit on the very nanosecond.
+//! one unit in 2^61 ticks of a nanosecond, and two of shorter ones. It is rounded up so that a round rate grants its
+//! first permit on the very nanosecond.
 
 use crate::error::ConfigError;
 use crate::nanos::TickLength;

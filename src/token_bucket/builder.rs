@@ -1,13 +1,11 @@
 //! A token bucket with more to say than a quota.
 
 use ::core::fmt;
-use alloc::boxed::Box;
 
 use super::TokenBucket;
 use crate::clock::{Clock, MonotonicClock};
 use crate::error::ConfigError;
 use crate::quota::Quota;
-use crate::stats::Counters;
 
 /// Builds a [`TokenBucket`]; made by [`TokenBucket::builder`].
 ///
@@ -80,7 +78,9 @@ impl<C: Clock> TokenBucketBuilder<C> {
             }
             bucket.core.start_with(&bucket.clock, permits);
         }
-        bucket.counters = self.stats.then(|| Box::new(Counters::new()));
+        if self.stats {
+            bucket.core.start_counting();
+        }
         Ok(bucket)
     }
 }

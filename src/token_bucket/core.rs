@@ -18,6 +18,8 @@
 //! no earlier than the reading, and no time that passed under a slower quota counts at a faster one. A setter that
 //! stops between any two steps leaves one slot live and whole. docs/DESIGN.md has the argument in full.
 
+use alloc::boxed::Box;
+
 use crossbeam_utils::CachePadded;
 
 use crate::algorithm::token_bucket::{INSTANT, Params, SLOT, Scale};
@@ -25,6 +27,7 @@ use crate::clock::Clock;
 use crate::error::ConfigError;
 use crate::params::Slot;
 use crate::quota::Quota;
+use crate::stats::{Counters, RateLimiterStats};
 use crate::sync::{AtomicU64, Lock, Ordering, const_fn};
 use crate::word::cas;
 
@@ -38,9 +41,11 @@ pub(crate) struct Core {
     slots: [Slot; 2],
     /// Held by a setter, and by the first caller for as long as it starts the clock.
     setter: Lock,
-    /// As it was given, and the scale that it was found to have.
-    first: (Quota, Scale),
+    /// The quota's until the first call.
+    first: Scale,
     history: History,
+    /// Here, where it fills a gap that the word's alignment leaves.
+    counters: Option<Box<Counters>>,
 }
 
 /// What a decision is made on: parameters that were live when `word` was read, after `ticks`.
@@ -75,8 +80,9 @@ impl Core {
                 word: CachePadded::new(AtomicU64::new(UNSTARTED)),
                 slots: [Slot::new(), Slot::new()],
                 setter: Lock::new(),
-                first: (quota, scale),
+                first: scale,
                 history: History::new(&quota),
+                counters: None,
             }
         }
     }
@@ -155,11 +161,11 @@ impl Core {
     /// stands still: each caller takes its one reading for the beginning.
     fn look_first(&self, clock: &impl Clock) -> Option<View> {
         if let Some(_guard) = self.setter.try_lock() {
-            self.start(clock, self.first.1.capacity());
+            self.start(clock, self.first.capacity());
             return None;
         }
         let ticks = clock.ticks();
-        let params = Params::fresh(&self.first.1, clock.tick_length(), ticks);
+        let params = Params::fresh(&self.first, clock.tick_length(), ticks);
         // Ordering: Acquire, as in `look_at`.
         let word = self.word.load(Ordering::Acquire);
         let view = View { params, ticks, instant: word ^ SLOT, live: SLOT, version: 0 };
@@ -191,13 +197,30 @@ impl Core {
                 return;
             }
             let now = clock.ticks();
-            let params = Params::fresh(&self.first.1, clock.tick_length(), now);
+            let params = Params::fresh(&self.first, clock.tick_length(), now);
             self.slots[0].write(&params);
             if cas(&self.word, word, (word ^ SLOT) + params.holding(permits)).is_ok() {
-                self.history.set(&self.first.0, 0);
                 return;
             }
         }
+    }
+
+    /// Counts from now on. Before the bucket is shared.
+    pub(crate) fn start_counting(&mut self) {
+        self.counters = Some(Box::new(Counters::new()));
+    }
+
+    /// Counts one call, if calls are counted.
+    #[inline(always)]
+    pub(crate) fn count(&self, allowed: bool) {
+        if let Some(counters) = &self.counters {
+            counters.record(allowed);
+        }
+    }
+
+    /// What was counted, if calls are counted.
+    pub(crate) fn stats(&self) -> Option<RateLimiterStats> {
+        self.counters.as_ref().map(|counters| counters.snapshot())
     }
 
     /// Starts the clock now, so that time counts from here, with `permits` there instead of a burst. Before the
@@ -217,7 +240,7 @@ impl Core {
     pub(crate) fn set_quota(&self, clock: &impl Clock, quota: &Quota) -> Result<(), ConfigError> {
         let finest = Scale::finest(quota)?;
         let _guard = self.setter.lock();
-        self.start(clock, self.first.1.capacity());
+        self.start(clock, self.first.capacity());
         let old = self.slots[0].read();
         let scale = Scale::with_shift(quota, old.shift()).unwrap_or(finest);
         let highest = self.history.highest();

@@ -205,3 +205,12 @@ fn a_setter_with_a_reading_from_long_ago_wins_nothing() {
     clock.advance(Duration::from_millis(1));
     assert!(take(&core, &clock, 1));
 }
+
+/// What the documentation says of the size, and that the word shares its line with nothing.
+#[test]
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+fn size_is_as_documented() {
+    assert_eq!(size_of::<crate::TokenBucket>(), 384);
+    assert_eq!(align_of::<CachePadded<AtomicU64>>(), 128);
+    assert_eq!((size_of::<Slot>(), align_of::<Slot>()), (64, 64));
+}
