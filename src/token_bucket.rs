@@ -353,6 +353,7 @@ impl<C: Clock> TokenBucket<C> {
     /// # Accuracy
     /// What has accrued is rounded down to one unit of the old and one of the new scale: less than 1 ns worth each
     /// (2 ns where a burst takes more than 18 years to fill).
+    /// Under a clock that has stepped back, the time in which one burst fills at the old rate may count at the new one.
     ///
     /// ```
     /// use sluicegate::{ManualClock, Quota, TokenBucket};

@@ -332,15 +332,12 @@ impl Params {
         least + u64::from(self.units(least) < units) + u64::from(self.units(least + 1) < units)
     }
 
-    /// The time of a change that finds the word at `instant`: the setter's reading, or the last change, whichever is
-    /// later. But if `instant` cannot have been written by then, no debt being larger than one burst, the reading is
-    /// out of date, and the time is when the bucket is empty and out of debt. Otherwise a setter whose clock is back
-    /// would take what was granted since for debt, and forgive it.
+    /// The time of a change that finds the word at `instant`: the setter's reading, unless that is older than the
+    /// last change, or than the first tick at which `instant` can have been written, no debt being larger than one
+    /// burst. Otherwise a setter whose clock is back would take what was granted since for debt, and forgive it.
     pub(crate) fn time_of_change(&self, instant: u64, reading: u64) -> u64 {
-        let when_full_is = |target: u64| self.ticks_for(target.saturating_sub(self.offset + self.burst()));
-        let elapsed = reading.saturating_sub(self.base);
-        let in_date = when_full_is(instant.saturating_sub(self.burst())) <= elapsed;
-        self.base + if in_date { elapsed } else { when_full_is(instant) }.min(self.horizon)
+        let earliest = self.ticks_for(instant.saturating_sub(self.offset + 2 * self.burst()));
+        self.base + earliest.max(reading.saturating_sub(self.base)).min(self.horizon)
     }
 
     /// What follows these parameters when the quota changes at tick `at`, and the highest instant that the word can

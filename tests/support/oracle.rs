@@ -169,13 +169,11 @@ impl Oracle {
         self.set_quota_at(quota, self.time_of_change(now));
     }
 
-    /// From when a change counts that is made under the reading `now`. A clock that has gone back so far that more
-    /// would be owed than can be is out of date; then it is from when nothing is owed, else the time until there
-    /// would count a second time.
+    /// From when a change counts that is made under the reading `now`. A clock that has gone back would find more owed
+    /// than can be owed; then it is from where one burst is, else the time until there would count a second time.
     pub fn time_of_change(&self, now: u64) -> u64 {
-        let when = |parts: BigInt| -> u64 { self.when(&parts).try_into().expect("was reached") };
-        let now = now.max(self.base);
-        if when(&self.empty - 2 * &self.burst) <= now { now } else { when(&self.empty - &self.burst) }
+        let owed_from: u64 = self.when(&(&self.empty - 2 * &self.burst)).try_into().expect("was reached");
+        now.max(self.base).max(owed_from)
     }
 
     pub fn set_quota_at(&mut self, quota: &Quota, at: u64) {

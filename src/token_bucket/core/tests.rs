@@ -191,21 +191,6 @@ fn a_call_before_the_start_reads_once() {
     assert_eq!((taken, left), (3, 7));
 }
 
-/// The same far from any debt: a clock that is back by hours, and a faster quota.
-#[test]
-fn a_setter_with_a_reading_from_long_ago_wins_nothing() {
-    let (core, clock) = (core(Quota::per_second(10)), ManualClock::new());
-    assert!(take(&core, &clock, 1));
-    clock.set(crate::nanos::Nanos::from_nanos(1_000_000_000_000));
-    assert!(take(&core, &clock, 10));
-    clock.set(crate::nanos::Nanos::from_nanos(0));
-    core.set_quota(&clock, &Quota::per_second(1_000).burst(10)).unwrap();
-    clock.set(crate::nanos::Nanos::from_nanos(1_000_000_000_000));
-    assert!(!take(&core, &clock, 1));
-    clock.advance(Duration::from_millis(1));
-    assert!(take(&core, &clock, 1));
-}
-
 /// What the documentation says of the size, and that the word shares its line with nothing.
 #[test]
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
