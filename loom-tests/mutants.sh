@@ -3,9 +3,10 @@
 # Prints a line a mutation; exits 1 if one of them survives.
 set -u
 root=$(cd "$(dirname "$0")/.." && pwd)
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$root/target}/mutants"
+# Always the same place: cargo takes a build for fresh by the files that it was made from.
+work=$CARGO_TARGET_DIR
+mkdir -p "$work"
 # Many short builds: without the optimisation across crates that measuring wants.
 export CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
 
@@ -14,8 +15,9 @@ mutants() {
   cat <<'LIST'
 cas-stores ; word.rs ; s/word\.compare_exchange\(current, new, Ordering::AcqRel, Ordering::Acquire\)/{ word.store(new, Ordering::Release); Ok(current) }/ ; acquire_acquire
 retry-keeps-decision ; token_bucket/core.rs ; s/Err\(observed\) => view\.instant = observed \^ live,/Err(observed) => { let _ = cas(&self.word, observed, next ^ live); return Commit::Done; }/ ; acquire_acquire_acquire
-time-is-recredited ; algorithm/token_bucket.rs ; s/let start = if instant < floor \{ floor \} else \{ instant \};/let start = floor.max(instant.min(floor + 1));/ ; acquire_acquire
-stale-is-full ; algorithm/token_bucket.rs ; s/let start = if instant < floor \{ floor \} else \{ instant \};/let start = if instant < floor || instant > floor + self.burst() { floor } else { instant };/ ; while_time_passes
+time-is-recredited ; algorithm/token_bucket.rs ; s/let start = instant\.max\(floor\);/let start = floor.max(instant.min(floor + 1));/ ; acquire_acquire
+stale-is-full ; algorithm/token_bucket.rs ; s/let start = instant\.max\(floor\);/let start = if instant < floor || instant > floor + self.burst() { floor } else { instant };/ ; while_time_passes
+stale-look-wraps ; algorithm/token_bucket.rs ; s/\(floor \+ self\.burst\(\)\)\.saturating_sub\(instant\.max\(floor\)\)/(floor + self.burst()).wrapping_sub(instant.max(floor))/ ; look_while_time_passes
 refund-writes-when-full ; algorithm/token_bucket.rs ; s/let missing = instant\.checked_sub\(floor\)\.filter\(\|&missing\| missing > 0\)\?;(.*?)\(units > 0\)\.then\(\|\| instant - units\)/let missing = instant.max(floor) - floor;$1Some(instant.max(floor) - units)/s ; acquire_refund_while_time_passes
 up-to-ignores-level ; algorithm/token_bucket.rs ; s/let taken = n\.min\(\(floor \+ self\.burst\(\)\)\.saturating_sub\(start\) >> self\.shift\(\)\);/let taken = n.min(self.capacity());/ ; acquire_up_to
 debt-has-no-limit ; algorithm/token_bucket.rs ; s/\(floor \+ 2 \* self\.burst\(\)\)\.saturating_sub\(start\)/(floor + 3 * self.burst()).saturating_sub(start)/ ; acquire_charge
@@ -49,7 +51,8 @@ while IFS= read -r line; do
   model=${rest##* ; } change=${rest% ; *}
   [ $# -gt 0 ] && [ "$1" != "$name" ] && continue
   rm -rf "$work/tree" && mkdir -p "$work/tree"
-  (cd "$root" && tar cf - --exclude=./target --exclude=./.git .) | tar xf - -C "$work/tree"
+  # Not with their old times: a source that goes back to what it was must count as changed.
+  (cd "$root" && tar cf - --exclude=./target --exclude=./.git .) | tar xmf - -C "$work/tree"
   perl -0pi -e "$change" "$work/tree/src/$file"
   if cmp -s "$root/src/$file" "$work/tree/src/$file"; then
     printf '%-28s NOT APPLIED\n' "$name"; status=1; continue

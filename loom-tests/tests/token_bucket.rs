@@ -50,7 +50,7 @@ fn acquire_acquire_acquire() {
     });
 }
 
-/// Kills `time-is-recredited`: a grant that starts from the floor of its own reading whatever the word says, as
+/// Kills `stale-is-full`, and `time-is-recredited`: a grant that starts from the floor of its own reading whatever the word says, as
 /// buckets do that store the time of the last refill from a clock read before another thread's exchange.
 #[test]
 fn acquire_acquire_while_time_passes() {
@@ -159,7 +159,7 @@ fn acquire_charge() {
     );
 }
 
-/// Kills `stale-is-full`: a reading older than the word, taken for a bucket that nobody has used for long.
+/// Kills `stale-look-wraps`: under a reading older than the word the level is negative, not huge.
 #[test]
 fn look_while_time_passes() {
     race(

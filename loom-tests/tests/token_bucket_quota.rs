@@ -39,7 +39,7 @@ fn all_is_there<const NEW: u64>(bucket: &TokenBucket<ModelClock>, _: &ModelClock
     assert!(wait.abs_diff(expected) <= 1 + NEW / PERIOD, "{granted} granted, {wait} instead of {expected}");
 }
 
-/// Kills `reader-ignores-version` and `reader-ignores-slot`.
+/// Kills `reader-ignores-slot`.
 #[test]
 fn acquire_set_quota_same_scale() {
     race(
@@ -65,7 +65,7 @@ fn acquire_set_quota_other_scale() {
     );
 }
 
-/// Kills `clock-after-validation`: a reading from after a change to a slower quota, taken for time at the old rate.
+/// Kills `reader-ignores-version`, and `clock-after-validation`: a reading from after a change to a slower quota, taken for time at the old rate.
 #[test]
 fn acquire_set_quota_slower() {
     race(
@@ -127,7 +127,7 @@ fn take_all_change_of_scale() {
     );
 }
 
-/// The trace that breaks a parity in the word: the same with two changes.
+/// The trace that breaks a parity in the word: the same with two changes. Kills `retry-keeps-decision`.
 #[test]
 fn acquire_two_changes_of_scale() {
     race_in_order(
@@ -189,7 +189,7 @@ fn set_quota_set_quota() {
     );
 }
 
-/// Time passes at two rates; a caller that sees any of it sees all of it. Kills `reader-ignores-version`.
+/// Time passes at two rates; a caller that sees any of it sees all of it. Kills `reader-ignores-slot`.
 #[test]
 fn acquire_set_quota_set_quota() {
     race_in_order(

@@ -267,8 +267,7 @@ impl Params {
             return Take::Impossible;
         }
         let floor = self.floor(ticks);
-        // A branch, not a maximum: while the bucket is not full, the new instant does not wait for the clock.
-        let start = if instant < floor { floor } else { instant };
+        let start = instant.max(floor);
         let next = start + (n << self.shift());
         if next > floor + self.burst() { Take::Denied(next) } else { Take::Granted(next) }
     }
