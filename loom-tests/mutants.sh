@@ -33,7 +33,7 @@ setter-drops-refund ; token_bucket/core.rs ; s/if cas\(&self\.word, word, \(word
 start-resets ; token_bucket/core.rs ; s/\(word \^ SLOT\) \+ params\.holding\(permits\)/params.holding(permits)/ ; first_call
 start-keeps-its-reading ; token_bucket/core.rs ; s/loop \{(\s*\/\/ Ordering: Acquire pairs with the exchanges of those who.*?)let now = clock\.ticks\(\);/let now = clock.ticks(); loop {$1/s ; first_call_while_time_passes
 change-keeps-its-reading ; token_bucket/core.rs ; s/let \(new, highest\) = loop \{(.*?)clock\.ticks\(\)\)/let now = clock.ticks(); let (new, highest) = loop {$1now)/s ; faster_while_full
-change-before-start ; token_bucket/core.rs ; s/self\.start\(clock, self\.first\.1\.capacity\(\)\);(\s*let old)/$1/ ; first_call_set_quota
+change-before-start ; token_bucket/core.rs ; s/self\.start\(clock, self\.first\.capacity\(\)\);(\s*let old)/$1/ ; first_call_set_quota
 odd-version-is-relaxed ; params.rs ; s/store\(version \+ 1, Ordering::Release\)/store(version + 1, Ordering::Relaxed)/ ; first_call_set_quota
 even-version-is-relaxed ; params.rs ; s/store\(version \+ 2, Ordering::Release\)/store(version + 2, Ordering::Relaxed)/ ; acquire_set_quota_slower
 version-load-is-relaxed ; params.rs ; s/self\.version\.load\(Ordering::Acquire\)/self.version.load(Ordering::Relaxed)/ ; acquire_set_quota_slower
