@@ -1,3 +1,4 @@
 //! Pure arithmetic: no atomics, no clock, no allocation. What the limiters decide, they decide here.
 
 pub(crate) mod token_bucket;
+pub(crate) mod window;

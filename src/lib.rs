@@ -13,6 +13,7 @@ mod quota;
 mod stats;
 mod sync;
 mod token_bucket;
+mod window;
 mod word;
 
 pub use crate::clock::{Clock, MonotonicClock};
@@ -23,6 +24,9 @@ pub use crate::nanos::{Nanos, TickLength};
 pub use crate::quota::Quota;
 pub use crate::stats::RateLimiterStats;
 pub use crate::token_bucket::{TokenBucket, TokenBucketBuilder};
+pub use crate::window::{
+    FixedWindowCounter, FixedWindowCounterBuilder, SlidingWindowCounter, SlidingWindowCounterBuilder,
+};
 
 /// The documents of the repository, compiled with the crate so that their examples run.
 #[allow(clippy::doc_markdown)]

@@ -47,8 +47,22 @@ mod source {
 
     static SOURCE: OnceLock<Source> = OnceLock::new();
 
-    /// The counter and its tick once more, if limiters count in those: all that a decision asks, behind one look.
-    static RAW: OnceLock<(quanta::Clock, TickLength)> = OnceLock::new();
+    /// The same once more, if limiters count in ticks: all that a decision asks, behind one look.
+    static RAW: OnceLock<Raw> = OnceLock::new();
+
+    #[derive(Debug)]
+    struct Raw {
+        counter: quanta::Clock,
+        origin: u64,
+        length: TickLength,
+    }
+
+    impl Raw {
+        #[inline]
+        fn nanos(&self) -> u64 {
+            self.length.nanos(self.counter.raw().saturating_sub(self.origin))
+        }
+    }
 
     impl Source {
         fn get() -> &'static Self {
@@ -61,12 +75,12 @@ mod source {
             })
         }
 
+        fn raw(&self, length: TickLength) -> Raw {
+            Raw { counter: self.counter.clone(), origin: self.origin, length }
+        }
+
         fn nanos(&self) -> u64 {
-            let raw = self.counter.raw();
-            match self.length {
-                Some(length) => length.nanos(raw.saturating_sub(self.origin)),
-                None => self.counter.delta_as_nanos(self.origin, raw),
-            }
+            self.counter.delta_as_nanos(self.origin, self.counter.raw())
         }
     }
 
@@ -76,8 +90,19 @@ mod source {
     fn otherwise() -> (u64, TickLength) {
         let source = Source::get();
         match source.length {
-            Some(length) => (RAW.get_or_init(|| (source.counter.clone(), length)).0.raw(), length),
+            Some(length) => (RAW.get_or_init(|| source.raw(length)).counter.raw(), length),
             None => (source.nanos(), TickLength::NANOSECOND),
+        }
+    }
+
+    /// The same for nanoseconds.
+    #[cold]
+    #[inline(never)]
+    fn otherwise_nanos() -> u64 {
+        let source = Source::get();
+        match source.length {
+            Some(length) => RAW.get_or_init(|| source.raw(length)).nanos(),
+            None => source.nanos(),
         }
     }
 
@@ -97,14 +122,18 @@ mod source {
 
     impl Clock for MonotonicClock {
         /// Nanoseconds since the process first asked.
+        #[inline]
         fn now(&self) -> Nanos {
-            Nanos::from_nanos(Source::get().nanos())
+            Nanos::from_nanos(match RAW.get() {
+                Some(raw) => raw.nanos(),
+                None => otherwise_nanos(),
+            })
         }
 
         #[inline]
         fn ticks(&self) -> u64 {
             match RAW.get() {
-                Some((counter, _)) => counter.raw(),
+                Some(raw) => raw.counter.raw(),
                 None => otherwise().0,
             }
         }
@@ -112,7 +141,7 @@ mod source {
         #[inline]
         fn tick_length(&self) -> TickLength {
             match RAW.get() {
-                Some((_, length)) => *length,
+                Some(raw) => raw.length,
                 None => otherwise().1,
             }
         }

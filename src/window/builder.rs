@@ -1,0 +1,176 @@
+//! Window counters with more to say than a limit and a window.
+
+use ::core::fmt;
+use ::core::time::Duration;
+
+use super::{FixedWindowCounter, SlidingWindowCounter};
+use crate::clock::{Clock, MonotonicClock};
+use crate::error::ConfigError;
+
+/// Builds a [`FixedWindowCounter`]; made by [`FixedWindowCounter::builder`].
+///
+/// ```
+/// use sluicegate::{FixedWindowCounter, ManualClock};
+/// use std::time::Duration;
+///
+/// let counter = FixedWindowCounter::builder(50, Duration::from_secs(1))
+///     .clock(ManualClock::new()) // default: MonotonicClock
+///     .stats() // default: nothing is counted
+///     .build()?;
+/// assert_eq!(counter.available(), 50);
+/// # Ok::<(), sluicegate::ConfigError>(())
+/// ```
+#[must_use = "a builder does nothing until `build`"]
+pub struct FixedWindowCounterBuilder<C: Clock = MonotonicClock> {
+    limit: u64,
+    window: Duration,
+    clock: C,
+    stats: bool,
+}
+
+impl<C: Clock> FixedWindowCounterBuilder<C> {
+    /// The same as [`FixedWindowCounter::builder`] on another clock; the way to begin where there is no default one.
+    ///
+    /// ```
+    /// use sluicegate::{FixedWindowCounterBuilder, ManualClock};
+    /// use std::time::Duration;
+    ///
+    /// let counter = FixedWindowCounterBuilder::new(1, Duration::from_secs(1), ManualClock::new()).build()?;
+    /// assert!(counter.try_acquire().is_ok());
+    /// assert!(counter.try_acquire().is_err());
+    /// # Ok::<(), sluicegate::ConfigError>(())
+    /// ```
+    pub fn new(limit: u64, window: Duration, clock: C) -> Self {
+        Self { limit, window, clock, stats: false }
+    }
+
+    /// Another clock.
+    pub fn clock<D: Clock>(self, clock: D) -> FixedWindowCounterBuilder<D> {
+        FixedWindowCounterBuilder { limit: self.limit, window: self.window, clock, stats: self.stats }
+    }
+
+    /// Counts calls, on stripes of their own so that counting does not contend: one more uncontended addition a call,
+    /// and a cache line for each core.
+    pub fn stats(self) -> Self {
+        Self { stats: true, ..self }
+    }
+
+    /// The counter.
+    ///
+    /// # Errors
+    /// [`ConfigError`]: see [`FixedWindowCounter::new`].
+    ///
+    /// ```
+    /// use sluicegate::FixedWindowCounter;
+    /// use std::time::Duration;
+    ///
+    /// let error = FixedWindowCounter::builder(600, Duration::from_micros(1)).build().unwrap_err();
+    /// assert_eq!(error.to_string(), "limit is too large for this window; the largest that fits is 511");
+    /// ```
+    pub fn build(self) -> Result<FixedWindowCounter<C>, ConfigError> {
+        let mut counter = FixedWindowCounter::with_clock(self.limit, self.window, self.clock)?;
+        if self.stats {
+            counter.core.start_counting();
+        }
+        Ok(counter)
+    }
+}
+
+impl<C: Clock> fmt::Debug for FixedWindowCounterBuilder<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FixedWindowCounterBuilder")
+            .field("limit", &self.limit)
+            .field("window", &self.window)
+            .field("stats", &self.stats)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Builds a [`SlidingWindowCounter`]; made by [`SlidingWindowCounter::builder`].
+///
+/// ```
+/// use sluicegate::{ManualClock, SlidingWindowCounter};
+/// use std::time::Duration;
+///
+/// let counter = SlidingWindowCounter::builder(50, Duration::from_secs(1))
+///     .strict() // default: interpolated
+///     .clock(ManualClock::new()) // default: MonotonicClock
+///     .stats() // default: nothing is counted
+///     .build()?;
+/// assert_eq!(counter.available(), 50);
+/// # Ok::<(), sluicegate::ConfigError>(())
+/// ```
+#[must_use = "a builder does nothing until `build`"]
+pub struct SlidingWindowCounterBuilder<C: Clock = MonotonicClock> {
+    limit: u64,
+    window: Duration,
+    clock: C,
+    strict: bool,
+    stats: bool,
+}
+
+impl<C: Clock> SlidingWindowCounterBuilder<C> {
+    /// The same as [`SlidingWindowCounter::builder`] on another clock; the way to begin where there is no default one.
+    ///
+    /// ```
+    /// use sluicegate::{ManualClock, SlidingWindowCounterBuilder};
+    /// use std::time::Duration;
+    ///
+    /// let counter = SlidingWindowCounterBuilder::new(1, Duration::from_secs(1), ManualClock::new()).build()?;
+    /// assert!(counter.try_acquire().is_ok());
+    /// assert!(counter.try_acquire().is_err());
+    /// # Ok::<(), sluicegate::ConfigError>(())
+    /// ```
+    pub fn new(limit: u64, window: Duration, clock: C) -> Self {
+        Self { limit, window, clock, strict: false, stats: false }
+    }
+
+    /// Never more than the limit in any interval of a window's length: see [`SlidingWindowCounter::strict`].
+    pub fn strict(self) -> Self {
+        Self { strict: true, ..self }
+    }
+
+    /// Another clock.
+    pub fn clock<D: Clock>(self, clock: D) -> SlidingWindowCounterBuilder<D> {
+        let Self { limit, window, strict, stats, .. } = self;
+        SlidingWindowCounterBuilder { limit, window, clock, strict, stats }
+    }
+
+    /// Counts calls, on stripes of their own so that counting does not contend: one more uncontended addition a call,
+    /// and a cache line for each core.
+    pub fn stats(self) -> Self {
+        Self { stats: true, ..self }
+    }
+
+    /// The counter.
+    ///
+    /// # Errors
+    /// [`ConfigError`]: see [`SlidingWindowCounter::new`] and [`SlidingWindowCounter::strict`].
+    ///
+    /// ```
+    /// use sluicegate::SlidingWindowCounter;
+    /// use std::time::Duration;
+    ///
+    /// let builder = SlidingWindowCounter::builder(500, Duration::from_micros(1));
+    /// let error = builder.strict().build().unwrap_err();
+    /// assert_eq!(error.to_string(), "limit is too large for this window; the largest that fits is 31");
+    /// ```
+    pub fn build(self) -> Result<SlidingWindowCounter<C>, ConfigError> {
+        let mut counter = SlidingWindowCounter::with_law(self.limit, self.window, self.clock, self.strict)?;
+        if self.stats {
+            counter.core.start_counting();
+        }
+        Ok(counter)
+    }
+}
+
+impl<C: Clock> fmt::Debug for SlidingWindowCounterBuilder<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SlidingWindowCounterBuilder")
+            .field("limit", &self.limit)
+            .field("window", &self.window)
+            .field("strict", &self.strict)
+            .field("stats", &self.stats)
+            .finish_non_exhaustive()
+    }
+}

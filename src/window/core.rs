@@ -1,0 +1,204 @@
+//! The two words and the protocol that joins them: what every window counter is inside. The clock is the caller's.
+//!
+//! # Protocol
+//! ```text
+//! look:    a = now; b = closed; b of a later window than a: look again; t = clock
+//! acquire: look
+//!          loop: does n fit, at the latest of t, a's mark and the end of b's window if that is a's?
+//!                no, and t older than the words, which were read after it -> look, and once more
+//!                no -> denied, nothing is written
+//!                yes, in a new window -> raise(closed, a)     BEFORE the exchange
+//!                cas(now, a, the new mark and count), lost: a = what stands there, b = closed, t is kept
+//! refund:  look; a's window not open -> nothing; cas(now, a, a less n), lost: as above; another window -> nothing
+//! ```
+//!
+//! An exchange leaves `{window, count}` only after `closed` is at least that, so whoever sees a window in `now` finds
+//! the final count of the one before it in `closed`. Windows come first in the order of words, so to close one a second
+//! time, or late, raises nothing. docs/DESIGN.md has the argument in full.
+
+use alloc::boxed::Box;
+use core::time::Duration;
+
+use crossbeam_utils::CachePadded;
+
+use crate::algorithm::window::{Law, Params, View};
+use crate::clock::Clock;
+use crate::error::RateLimitExceeded;
+use crate::stats::{Counters, RateLimiterStats};
+use crate::sync::{AtomicU64, Ordering, const_fn};
+use crate::word::{cas, raise};
+
+/// Both on one cache line, which nothing else is on. See `algorithm::window` for their bits.
+#[derive(Debug)]
+struct Words {
+    /// `{ window, part, WAIT, count }` of the window in which something was granted last.
+    now: AtomicU64,
+    /// The same of an earlier window, or of the same one if its closing has begun. Never lowered; 0 in a fixed window.
+    closed: AtomicU64,
+}
+
+#[derive(Debug)]
+pub(crate) struct Core {
+    words: CachePadded<Words>,
+    params: Params,
+    counters: Option<Box<Counters>>,
+}
+
+impl Core {
+    const_fn! {
+        /// A counter in which nothing was ever granted.
+        pub(crate) const fn new(params: Params) -> Self {
+            Self {
+                words: CachePadded::new(Words { now: AtomicU64::new(0), closed: AtomicU64::new(0) }),
+                params,
+                counters: None,
+            }
+        }
+    }
+
+    /// Counts from now on. Before the counter is shared.
+    pub(crate) fn start_counting(&mut self) {
+        self.counters = Some(Box::new(Counters::new()));
+    }
+
+    pub(crate) const fn params(&self) -> &Params {
+        &self.params
+    }
+
+    /// What was counted, if calls are counted.
+    pub(crate) fn stats(&self) -> Option<RateLimiterStats> {
+        self.counters.as_ref().map(|counters| counters.snapshot())
+    }
+
+    // Inlined always, and with it all that a decision calls: a caller who does not look at a `retry_after` shall not
+    // pay for it.
+    #[inline(always)]
+    pub(crate) fn try_acquire_n(&self, law: Law, clock: &impl Clock, n: u64) -> Result<(), RateLimitExceeded> {
+        if n == 0 {
+            return Ok(());
+        }
+        let result = self.acquire(law, clock, n);
+        if let Some(counters) = &self.counters {
+            counters.record(result.is_ok());
+        }
+        result
+    }
+
+    #[inline(always)]
+    fn acquire(&self, law: Law, clock: &impl Clock, n: u64) -> Result<(), RateLimitExceeded> {
+        self.check(n)?;
+        let mut view = self.look(law, clock);
+        // Whether the words were read before the clock.
+        let mut in_order = true;
+        loop {
+            if let Some(next) = self.params.take(law, &view, n) {
+                if self.commit(law, &mut view, next) {
+                    return Ok(());
+                }
+                in_order = false;
+            } else if in_order || !self.params.is_old(law, &view) {
+                // In order, an old reading is one of a clock that has stepped back.
+                return Err(RateLimitExceeded::Denied { retry_after: self.wait(law, &view, n) });
+            } else {
+                // A thread that slept for a while after its reading.
+                view = self.look(law, clock);
+                in_order = true;
+            }
+        }
+    }
+
+    /// One permit always fits: said apart, since `n` is a constant in the usual call.
+    #[inline(always)]
+    fn check(&self, n: u64) -> Result<(), RateLimitExceeded> {
+        let limit = self.params.limit();
+        if n > 1 && n > limit {
+            return Err(RateLimitExceeded::ExceedsCapacity { requested: n, capacity: limit });
+        }
+        Ok(())
+    }
+
+    /// From the reading until `n` permits are there, which are not now.
+    #[inline(always)]
+    fn wait(&self, law: Law, view: &View, n: u64) -> Duration {
+        match self.params.due(law, view, n) {
+            u64::MAX => Duration::MAX,
+            due => Duration::from_nanos(due.saturating_sub(view.nanos)),
+        }
+    }
+
+    /// Both words, and a reading of the clock after them.
+    #[inline(always)]
+    fn look(&self, law: Law, clock: &impl Clock) -> View {
+        // Ordering: Acquire pairs with the exchange that opened the window: who sees it sees in `closed` what the
+        // one before it came to.
+        let (now, closed) = self.words(law, self.words.now.load(Ordering::Acquire));
+        let nanos = clock.now().as_nanos();
+        View { now, closed, nanos, stamp: self.params.stamp(nanos) }
+    }
+
+    /// What `now` was when it was read, and `closed` after it: of no later window.
+    #[inline(always)]
+    fn words(&self, law: Law, mut now: u64) -> (u64, u64) {
+        if !law.slides() {
+            return (now, 0);
+        }
+        loop {
+            // Ordering: Acquire pairs with `raise`: if a later window was closed, `now` is seen to have reached it.
+            let closed = self.words.closed.load(Ordering::Acquire);
+            if !self.params.is_behind(now, closed) {
+                return (now, closed);
+            }
+            // Ordering: Acquire, as in `look`. Both are read again: a newer `now` beside this `closed` could have a
+            // predecessor that this is not.
+            now = self.words.now.load(Ordering::Acquire);
+        }
+    }
+
+    /// Writes `next` if `now` is what it was in `view`; else `view` is brought up to date, and keeps its reading.
+    #[inline(always)]
+    fn commit(&self, law: Law, view: &mut View, next: u64) -> bool {
+        if law.slides() && !self.params.same_window(view.now, next) {
+            raise(&self.words.closed, view.now);
+        }
+        match cas(&self.words.now, view.now, next) {
+            Ok(_) => true,
+            Err(observed) => {
+                (view.now, view.closed) = self.words(law, observed);
+                false
+            }
+        }
+    }
+
+    #[inline]
+    pub(crate) fn refund(&self, law: Law, clock: &impl Clock, n: u64) {
+        let mut view = self.look(law, clock);
+        let open = view.now;
+        // Not in a later window: what was granted there is not what is given back.
+        while self.params.same_window(view.now, open) {
+            let Some(next) = self.params.give_back(law, &view, n) else {
+                return;
+            };
+            if self.commit(law, &mut view, next) {
+                return;
+            }
+        }
+    }
+
+    #[inline]
+    pub(crate) fn available(&self, law: Law, clock: &impl Clock) -> u64 {
+        self.params.available(law, &self.look(law, clock))
+    }
+
+    #[inline]
+    pub(crate) fn time_to_available(
+        &self,
+        law: Law,
+        clock: &impl Clock,
+        n: u64,
+    ) -> Result<Duration, RateLimitExceeded> {
+        self.check(n)?;
+        let view = self.look(law, clock);
+        let there = n == 0 || self.params.take(law, &view, n).is_some();
+        Ok(if there { Duration::ZERO } else { self.wait(law, &view, n) })
+    }
+}
