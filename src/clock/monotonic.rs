@@ -69,9 +69,7 @@ mod source {
             SOURCE.get_or_init(|| {
                 let counter = quanta::Clock::new();
                 let origin = counter.raw();
-                // quanta's ratio is a fraction of a power of two well below 2^60, so this quotient is exact.
-                let length = TickLength::new(counter.delta_as_nanos(0, 1 << 60), 1 << 60);
-                Self { counter, origin, length }
+                Self { length: length(&counter), counter, origin }
             })
         }
 
@@ -82,6 +80,16 @@ mod source {
         fn nanos(&self) -> u64 {
             self.counter.delta_as_nanos(self.origin, self.counter.raw())
         }
+    }
+
+    /// How long a count is, if it is a nanosecond at most.
+    fn length(counter: &quanta::Clock) -> Option<TickLength> {
+        // quanta wraps where the nanoseconds have more than 64 bits: a long tick must not get to the next line.
+        if counter.delta_as_nanos(0, 1 << 32) > 1 << 32 {
+            return None;
+        }
+        // Its ratio is a fraction of a power of two well below 2^60, so this quotient is exact.
+        TickLength::new(counter.delta_as_nanos(0, 1 << 60), 1 << 60)
     }
 
     /// The first call, and every one where the counter is too slow to count in.
