@@ -1,16 +1,20 @@
-//! The one place that names the atomics: `core`'s, or loom's when the models are built.
+//! The one place that names the atomics: `core`'s, or those of loom or shuttle when the models are built.
 //!
 //! loom's types are made at run time, so what is `const fn` for users is a plain `fn` there: [`const_fn!`].
 
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 pub(crate) use core::sync::atomic::{AtomicU64, Ordering};
 #[cfg(loom)]
 pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
+#[cfg(shuttle)]
+pub(crate) use shuttle::sync::atomic::{AtomicU64, Ordering};
 
 #[cfg(loom)]
-pub(crate) use loom::sync::Mutex;
-#[cfg(all(feature = "std", not(loom)))]
-pub(crate) use std::sync::Mutex;
+pub(crate) use loom::sync::{Mutex, MutexGuard};
+#[cfg(shuttle)]
+pub(crate) use shuttle::sync::{Mutex, MutexGuard};
+#[cfg(all(feature = "std", not(any(loom, shuttle))))]
+pub(crate) use std::sync::{Mutex, MutexGuard};
 
 /// Declares a `const fn`, which is a plain `fn` under loom.
 macro_rules! const_fn {
@@ -41,10 +45,7 @@ pub(crate) struct Lock {
 mod blocking {
     use super::{Lock, Mutex};
 
-    #[cfg(loom)]
-    pub(crate) type Guard<'a> = loom::sync::MutexGuard<'a, ()>;
-    #[cfg(not(loom))]
-    pub(crate) type Guard<'a> = std::sync::MutexGuard<'a, ()>;
+    pub(crate) type Guard<'a> = super::MutexGuard<'a, ()>;
 
     impl Lock {
         const_fn! {

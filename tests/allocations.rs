@@ -1,11 +1,16 @@
 //! Nothing allocates after construction: no verb, whatever its answer, and no change of quota.
 
+mod support;
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::hint::black_box;
 use std::time::Duration;
 
-use sluicegate::{Clock, CoarseClock, ManualClock, MonotonicClock, Quota, TokenBucket};
+use sluicegate::{
+    Clock, CoarseClock, FixedWindowCounter, ManualClock, MonotonicClock, Quota, SlidingWindowCounter, TokenBucket,
+};
+use support::windows::{LAWS, WindowCounter};
 
 /// The system's allocator, counting what the calling thread asks of it.
 struct Counting;
@@ -111,5 +116,48 @@ fn no_verb_allocates_with_statistics() {
 #[test]
 fn a_bucket_is_made_in_place() {
     let made = allocations(|| drop(black_box(TokenBucket::new(Quota::per_second(10)))));
+    assert_eq!(made, 0);
+}
+
+/// In the window, in the next ones, and with a clock that steps back.
+fn every_verb_of_a_window(counter: &WindowCounter<impl Clock>, step: impl Fn()) {
+    for n in [0, 1, 5, 10, 1 << 30, u64::MAX] {
+        for _ in 0..3 {
+            let _ = black_box(counter.try_acquire_n(n));
+            let _ = black_box(counter.try_acquire());
+            counter.refund(n / 2);
+            let _ = black_box(counter.available());
+            let _ = black_box(counter.time_to_available(n));
+            let _ = black_box(counter.try_acquire_n(3).map_err(|denied| denied.retry_after_secs()));
+            let _ = black_box((counter.stats(), counter.limit(), counter.window()));
+            step();
+        }
+    }
+}
+
+#[test]
+fn no_verb_of_a_window_allocates() {
+    let _ = MonotonicClock::new().now();
+    let window = Duration::from_micros(10);
+    for law in LAWS {
+        let real = WindowCounter::new(law, 10, window, MonotonicClock::new()).unwrap();
+        assert_eq!(allocations(|| every_verb_of_a_window(&real, || ())), 0, "{law:?}");
+        let clock = ManualClock::new();
+        for make in [WindowCounter::new, WindowCounter::counting] {
+            let manual = make(law, 10, window, clock.clone()).unwrap();
+            assert_eq!(allocations(|| every_verb_of_a_window(&manual, || clock.advance(window / 2))), 0, "{law:?}");
+        }
+    }
+}
+
+#[test]
+fn a_window_counter_is_made_in_place() {
+    let window = Duration::from_secs(1);
+    let made = allocations(|| {
+        drop(black_box(FixedWindowCounter::new(10, window)));
+        drop(black_box(SlidingWindowCounter::new(10, window)));
+        drop(black_box(SlidingWindowCounter::strict(10, window)));
+        drop(black_box(SlidingWindowCounter::builder(0, window).build()));
+    });
     assert_eq!(made, 0);
 }

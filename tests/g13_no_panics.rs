@@ -12,25 +12,7 @@ use sluicegate::{
     Clock, ConfigError, ManualClock, MonotonicClock, Nanos, Quota, RateLimitExceeded, TickLength, TokenBucket,
 };
 use support::clocks::Counter;
-use support::quotas::{SECOND, YEAR, any_quota, cases, magnitude};
-
-/// Any number, the ends and the powers of two more often.
-fn number() -> impl Strategy<Value = u64> {
-    prop_oneof![
-        2 => any::<u64>(),
-        2 => magnitude(63),
-        1 => (0_u32..64, -1_i64..2).prop_map(|(bit, by)| (1_u64 << bit).wrapping_add_signed(by)),
-        1 => prop_oneof![Just(0), Just(1), Just(u64::MAX), Just(u64::MAX - 1)],
-    ]
-}
-
-fn duration() -> impl Strategy<Value = Duration> {
-    prop_oneof![
-        3 => number().prop_map(Duration::from_nanos),
-        2 => (number(), 0_u32..1_000_000_000).prop_map(|(secs, nanos)| Duration::new(secs, nanos)),
-        1 => prop_oneof![Just(Duration::ZERO), Just(Duration::MAX), Just(Duration::from_secs(u64::MAX))],
-    ]
-}
+use support::quotas::{SECOND, YEAR, any_quota, cases, duration, magnitude, number};
 
 fn float() -> impl Strategy<Value = f64> {
     let special =

@@ -5,15 +5,15 @@
 
 mod support;
 
-use std::hint::black_box;
 use std::sync::{Arc, Barrier};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use proptest::prelude::*;
 use sluicegate::{Clock, CoarseClock, ManualClock, MonotonicClock, Nanos, Quota, TokenBucket};
 use support::clocks::Stopped;
 use support::intervals::{Call, worst_excess, worst_excess_net};
 use support::quotas::{SECOND, UNIX_NOW, any_quota, cases, magnitude, permits, tolerance_after};
+use support::threads::{Random, timed};
 
 /// One thread's share of a trace.
 #[derive(Default)]
@@ -48,35 +48,18 @@ fn stress<C: Clock>(
         let worker = |seed: u64| {
             let (clock, barrier, step) = (&clock, &barrier, &step);
             scope.spawn(move || {
-                let (mut trace, mut random) = (Trace::default(), seed);
+                let (mut trace, mut random) = (Trace::default(), Random::new(seed));
                 barrier.wait();
                 let until = clock.now().as_nanos() + time.as_nanos() as u64;
                 while clock.now().as_nanos() < until && trace.grants.len() < MOST {
-                    // Marsaglia's xorshift.
-                    random ^= random << 13;
-                    random ^= random >> 7;
-                    random ^= random << 17;
-                    step(bucket, random, &mut trace);
+                    step(bucket, random.next(), &mut trace);
                 }
                 trace
             })
         };
-        let threads: Vec<_> = (1..=4).map(|seed| worker(0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(seed))).collect();
+        let threads: Vec<_> = (1..=4).map(worker).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).fold(Trace::default(), Trace::join)
     })
-}
-
-/// Runs `call` between two readings. A reading is rounded down, so the end is put one nanosecond later.
-///
-/// A processor reads its counter out of order, hundreds of nanoseconds before an exchange that it follows is done. The
-/// system's clock waits for what comes before it, so it stands on both sides.
-fn timed<T>(call: impl FnOnce() -> T) -> (T, u64, u64) {
-    let clock = MonotonicClock::new();
-    let start = clock.now().as_nanos();
-    black_box(Instant::now());
-    let result = call();
-    black_box(Instant::now());
-    (result, start, clock.now().as_nanos() + 1)
 }
 
 fn acquire<C: Clock>(bucket: &TokenBucket<C>, permits: u64, trace: &mut Trace) -> bool {

@@ -10,7 +10,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 use sluicegate::{Clock, ManualClock, Nanos, Quota, RateLimitExceeded, TokenBucket};
 use support::clocks::CountingClock;
-use support::quotas::{UNIX_NOW, any_quota, cases, magnitude};
+use support::quotas::{SECOND, UNIX_NOW, any_quota, cases, magnitude};
+use support::windows::{LAWS, Law, WindowCounter};
 
 /// All that can be asked without taking anything, at several readings.
 fn looks<C: Clock>(bucket: &TokenBucket<C>, clock: &ManualClock) -> impl Debug + PartialEq + use<C> {
@@ -138,4 +139,67 @@ fn a_call_reads_the_clock_once() {
     assert_eq!(bucket.try_acquire_up_to(0), 0);
     assert_eq!(clock.readings(), 0, "nothing was asked for");
     assert_eq!(clock.reads_of_now(), 0, "a limiter converts the clock's own count, once");
+}
+
+/// The same of a window that slides: after the first window, one permit at a time comes back.
+#[test]
+fn many_denied_threads_never_delay_the_next_grant_of_a_window() {
+    let clock = ManualClock::new();
+    // A tenth of the window is no whole number of nanoseconds, nor is a ninth.
+    let counter = WindowCounter::new(Law::Interpolated, 10, Duration::from_nanos(16_001), clock.clone()).unwrap();
+    assert_eq!(counter.try_acquire_n(10), Ok(()));
+    let (denials, done) = (AtomicU64::new(0), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    // Two are never there.
+                    assert!(matches!(counter.try_acquire_n(2), Err(RateLimitExceeded::Denied { .. })));
+                    denials.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        let _done = OnDrop(|| done.store(true, Ordering::Relaxed));
+        for grant in 0..100 {
+            let wait = counter.time_to_available(1).unwrap();
+            clock.advance(wait - Duration::from_nanos(1));
+            let before = denials.load(Ordering::Relaxed);
+            while denials.load(Ordering::Relaxed) == before {
+                std::thread::yield_now();
+            }
+            assert_eq!(counter.try_acquire().unwrap_err().retry_after(), Some(Duration::from_nanos(1)));
+            clock.advance(Duration::from_nanos(1));
+            assert_eq!(counter.try_acquire(), Ok(()), "grant {grant}");
+        }
+    });
+    // Nine or ten in each window.
+    assert!((11..=12).contains(&(clock.now().as_nanos() / 16_001)));
+}
+
+/// One reading, of nanoseconds, whatever is asked and answered: in the window, in a new one, and with a clock that has
+/// stepped back.
+#[test]
+fn a_call_of_a_window_reads_the_clock_once() {
+    let clock = CountingClock::default();
+    for law in LAWS {
+        let counter = WindowCounter::new(law, 10, Duration::from_secs(1), &clock).unwrap();
+        let once = |what, call: &dyn Fn()| {
+            let before = clock.reads_of_now();
+            call();
+            assert_eq!(clock.reads_of_now() - before, 1, "{law:?}: {what}");
+        };
+        for reading in [0, 1, SECOND, 5 * SECOND, 2 * SECOND, UNIX_NOW, u64::MAX] {
+            clock.time.set(Nanos::from_nanos(reading));
+            once("asked", &|| _ = counter.try_acquire_n(8));
+            once("denied", &|| assert!(counter.try_acquire_n(10).is_err()));
+            once("looked", &|| _ = counter.available());
+            once("waited", &|| assert!(counter.time_to_available(10).is_ok()));
+            once("refunded", &|| counter.refund(3));
+        }
+        let before = clock.reads_of_now();
+        assert_eq!(counter.try_acquire_n(0), Ok(()));
+        assert!(counter.try_acquire_n(11).is_err());
+        assert_eq!(clock.reads_of_now(), before, "nothing can be had");
+    }
+    assert_eq!(clock.readings(), 0, "windows are aligned to nanoseconds, not to ticks");
 }

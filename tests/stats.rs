@@ -1,11 +1,14 @@
 //! Statistics, for who asks for them: every call that asked for something is counted once, as allowed or rejected, and
 //! no thread's count is lost.
 
+mod support;
+
 use std::sync::Barrier;
 use std::thread;
 use std::time::Duration;
 
 use sluicegate::{ManualClock, Quota, RateLimiterStats, TokenBucket};
+use support::windows::{LAWS, WindowCounter};
 
 fn counted(stats: Option<RateLimiterStats>) -> (u64, u64, u64) {
     let stats = stats.expect("built with .stats()");
@@ -106,4 +109,30 @@ fn nothing_is_counted_unasked() {
     let bucket = TokenBucket::new(Quota::per_second(10)).unwrap();
     assert_eq!(bucket.try_acquire(), Ok(()));
     assert_eq!(bucket.stats(), None);
+}
+
+/// The same for the window counters: calls, not permits, and not what asks for nothing.
+#[test]
+fn windows_count_as_buckets_do() {
+    for law in LAWS {
+        let clock = ManualClock::new();
+        let window = Duration::from_secs(1);
+        let counter = WindowCounter::counting(law, 10, window, clock.clone()).unwrap();
+        assert_eq!(counted(counter.stats()), (0, 0, 0));
+        assert_eq!(counter.try_acquire_n(7), Ok(()));
+        assert_eq!(counted(counter.stats()), (1, 1, 0));
+        assert!(counter.try_acquire_n(7).is_err());
+        assert_eq!(counted(counter.stats()), (2, 1, 1));
+        assert!(counter.try_acquire_n(11).is_err(), "what never helps is rejected too");
+        assert_eq!(counted(counter.stats()), (3, 1, 2));
+        clock.advance(2 * window);
+        assert_eq!(counter.try_acquire(), Ok(()));
+        assert_eq!(counted(counter.stats()), (4, 2, 2));
+        assert_eq!(counter.try_acquire_n(0), Ok(()));
+        counter.refund(1);
+        let _ = (counter.available(), counter.time_to_available(3), counter.limit(), counter.window());
+        assert_eq!(counted(counter.stats()), (4, 2, 2));
+        assert_eq!(counter.stats().unwrap().rejection_rate(), 0.5);
+        assert_eq!(WindowCounter::new(law, 10, window, clock).unwrap().stats(), None, "unasked");
+    }
 }

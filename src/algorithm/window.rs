@@ -27,7 +27,8 @@ use crate::error::ConfigError;
 /// In nanoseconds: a microsecond. Below it there would be no bits left to count in.
 const SHORTEST: u128 = 1_000;
 
-/// In nanoseconds: ten years of 366 days. Two of these in stamps are an eighth of all numbers.
+/// In nanoseconds: ten years of 366 days. Two spans of it are an eighth of all the nanoseconds that there are, so time
+/// goes on for 255 years.
 const LONGEST: u128 = 3_660 * 86_400 * 1_000_000_000;
 
 /// How the previous window counts.
@@ -174,48 +175,62 @@ impl Params {
         (one ^ other) < self.span
     }
 
+    /// The window of the last grant.
+    #[inline(always)]
+    fn held(&self, law: Law, view: &View) -> Open {
+        let start = self.window_of(view.now);
+        let follows = law.slides() && self.window_of(view.closed) + self.span == start;
+        Open {
+            start,
+            mark: self.mark(view.now),
+            current: self.count(view.now),
+            previous: if follows { view.closed } else { 0 },
+        }
+    }
+
     #[inline(always)]
     fn open(&self, law: Law, view: &View) -> Open {
-        let held = self.window_of(view.now);
+        let held = self.held(law, view);
         // A window whose closing has begun is over: what is granted in it now, its successor might not know of.
         let closing = law.slides() && self.same_window(view.now, view.closed);
-        let start = self.window_of(view.stamp).max(held + if closing { self.span } else { 0 });
-        let (base, current, previous) = if start == held {
-            let follows = law.slides() && self.window_of(view.closed) + self.span == held;
-            (self.mark(view.now), self.count(view.now), if follows { view.closed } else { 0 })
-        } else {
-            (start, 0, if start == held + self.span { view.now } else { 0 })
-        };
-        Open { start, mark: base.max(self.mark(view.stamp)), current, previous }
+        let start = self.window_of(view.stamp).max(held.start + if closing { self.span } else { 0 });
+        let mark = self.mark(view.stamp);
+        if start == held.start {
+            return Open { mark: mark.max(held.mark), ..held };
+        }
+        let follows = law.slides() && start == held.start + self.span;
+        let previous = if follows { view.now } else { 0 };
+        Open { start, mark: mark.max(start), current: 0, previous }
     }
 
     /// The word to write if `n` permits, at most the limit, are there.
     #[inline(always)]
     pub(crate) fn take(&self, law: Law, view: &View, n: u64) -> Option<u64> {
-        // The usual case: the mark stays, nothing is being closed, and the previous window may count in full.
-        let open_and_marked = (view.now ^ view.stamp) <= self.low;
-        if open_and_marked && (!law.slides() || !self.same_window(view.now, view.closed)) {
-            let follows = law.slides() && self.same_window(view.closed + self.span, view.now);
-            let previous = if follows { self.count(view.closed) } else { 0 };
-            if previous + self.count(view.now) + n <= self.limit {
-                return Some(view.now + n);
-            }
+        // The usual case, said apart: the mark stays, and nothing is being closed. All but the comparison with the
+        // reading then follows from the words, and is done before the clock has been read.
+        let is_usual = (view.now ^ view.stamp) <= self.low;
+        if is_usual && (!law.slides() || !self.same_window(view.now, view.closed)) {
+            let open = self.held(law, view);
+            let ahead = self.begin(open.start) + self.window - view.nanos.min(self.last);
+            return self.fits(law, &open, ahead, n).then_some(view.now + n);
         }
         let open = self.open(law, view);
-        self.fits(law, view, &open, n).then(|| open.mark | (open.current + n))
+        self.fits(law, &open, self.ahead(view, &open), n).then(|| open.mark | (open.current + n))
     }
 
+    /// Whether `n` more fit in a window of which so many nanoseconds are `ahead`.
     #[inline(always)]
-    fn fits(&self, law: Law, view: &View, open: &Open, n: u64) -> bool {
-        let Some(room) = self.limit.checked_sub(open.current + n) else {
-            return false;
-        };
+    fn fits(&self, law: Law, open: &Open, ahead: u64, n: u64) -> bool {
+        let previous = self.count(open.previous);
+        let all = open.current + n;
+        if previous + all <= self.limit {
+            return true;
+        }
         match law {
-            Law::Fixed => true,
-            Law::Strict => self.has_expired(open) || self.count(open.previous) <= room,
+            Law::Fixed => false,
+            Law::Strict => all <= self.limit && self.has_expired(open),
             Law::Interpolated => {
-                let ahead = self.window - self.into(view, open);
-                wide(self.count(open.previous), ahead) <= wide(room, self.window)
+                all <= self.limit && wide(previous, ahead) <= wide(self.limit.wrapping_sub(all), self.window)
             }
         }
     }
@@ -227,10 +242,11 @@ impl Params {
         open.mark > self.mark(open.previous) + self.span
     }
 
-    /// The nanoseconds of the open window that are over; none for a reading from before it.
+    /// The nanoseconds of the open window that are ahead; all of them for a reading from before it.
     #[inline(always)]
-    fn into(&self, view: &View, open: &Open) -> u64 {
-        if self.window_of(view.stamp) == open.start { view.nanos.min(self.last) - self.begin(open.start) } else { 0 }
+    fn ahead(&self, view: &View, open: &Open) -> u64 {
+        let begin = self.begin(open.start);
+        self.window - if self.same_window(view.stamp, open.start) { view.nanos.min(self.last) - begin } else { 0 }
     }
 
     /// The first nanosecond of the window that starts with this stamp.
@@ -287,8 +303,8 @@ impl Params {
             Law::Strict if self.has_expired(&open) => 0,
             Law::Strict => previous,
             Law::Interpolated => {
-                let ahead = self.window - self.into(view, &open);
-                wide(previous, ahead).div_ceil(u128::from(self.window.max(1))) as u64
+                // A window is never 0; saying so leaves no panic behind.
+                wide(previous, self.ahead(view, &open)).div_ceil(u128::from(self.window.max(1))) as u64
             }
         };
         self.limit.saturating_sub(open.current + weight)
@@ -300,12 +316,6 @@ impl Params {
         let open = self.open(law, view);
         let returned = n.min(open.current);
         (returned > 0).then(|| view.now - returned)
-    }
-
-    /// Whether the reading is from before what the words already know of.
-    #[inline(always)]
-    pub(crate) fn is_old(&self, law: Law, view: &View) -> bool {
-        self.mark(view.stamp) < self.open(law, view).mark
     }
 }
 

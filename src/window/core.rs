@@ -5,16 +5,16 @@
 //! look:    a = now; b = closed; b of a later window than a: look again; t = clock
 //! acquire: look
 //!          loop: does n fit, at the latest of t, a's mark and the end of b's window if that is a's?
-//!                no, and t older than the words, which were read after it -> look, and once more
+//!                no, and the words were read after t -> look, and once more
 //!                no -> denied, nothing is written
 //!                yes, in a new window -> raise(closed, a)     BEFORE the exchange
 //!                cas(now, a, the new mark and count), lost: a = what stands there, b = closed, t is kept
 //! refund:  look; a's window not open -> nothing; cas(now, a, a less n), lost: as above; another window -> nothing
 //! ```
 //!
-//! An exchange leaves `{window, count}` only after `closed` is at least that, so whoever sees a window in `now` finds
-//! the final count of the one before it in `closed`. Windows come first in the order of words, so to close one a second
-//! time, or late, raises nothing. docs/DESIGN.md has the argument in full.
+//! An exchange leaves `{window, count}` only after `closed` is at least that, so whoever sees a window in `now` finds in
+//! `closed` what the one before it came to: or more, by what was given back while it was being closed. Windows come
+//! first in the order of words, so to close an earlier one late raises nothing. docs/DESIGN.md has the argument in full.
 
 use alloc::boxed::Box;
 use core::time::Duration;
@@ -96,11 +96,11 @@ impl Core {
                     return Ok(());
                 }
                 in_order = false;
-            } else if in_order || !self.params.is_old(law, &view) {
-                // In order, an old reading is one of a clock that has stepped back.
+            } else if in_order {
                 return Err(RateLimitExceeded::Denied { retry_after: self.wait(law, &view, n) });
             } else {
-                // A thread that slept for a while after its reading.
+                // Others were faster, perhaps by much: the words are no longer those of the reading, and what is denied
+                // at it may be there now. To look again is to have lost an exchange, so this ends.
                 view = self.look(law, clock);
                 in_order = true;
             }
@@ -202,3 +202,6 @@ impl Core {
         Ok(if there { Duration::ZERO } else { self.wait(law, &view, n) })
     }
 }
+
+#[cfg(all(test, feature = "std", not(loom)))]
+mod tests;

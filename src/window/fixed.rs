@@ -29,14 +29,14 @@ use crate::window::FixedWindowCounterBuilder;
 /// interval of a window's length, and spreads the grants over it.
 ///
 /// What applies is the latest of the reading and the window of the last grant: a clock that steps back finds what is
-/// left of that window, nothing is counted in an earlier one, and no new window begins until the clock has caught up.
-/// The same for a thread that read the clock, slept over an edge and then acts.
+/// left of that window, nothing is counted in an earlier one, and no new window begins until the clock has caught up. A
+/// thread that read the clock, slept over an edge or several and then acts takes from the window that it finds.
 ///
 /// Time stops no earlier than 255 years after the clock's origin: from then on no window begins.
 ///
 /// # Progress
-/// Lock-free. A grant is one exchange of one word; a denial writes nothing. Nothing allocates after construction, except
-/// for statistics.
+/// Lock-free. A grant is one exchange of one word; a denial writes nothing. Nothing allocates after construction.
+/// Statistics, if asked for, are counted apart.
 ///
 /// # Memory ordering
 /// None is promised: a granted permit does not publish what another thread did before it.

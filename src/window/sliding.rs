@@ -21,7 +21,7 @@ use crate::window::SlidingWindowCounterBuilder;
 /// | `n` are granted if | `previous * share + current + n <= limit`, the share being that of the previous window within a window's length before now | `previous + current + n <= limit`, where `previous` counts in full until its last grant is a window's length past, to a sixteenth of it |
 /// | in any interval of a window's length | up to *twice* the limit | **never more than the limit** |
 /// | in each aligned window | at most the limit | at most the limit |
-/// | under more demand than the limit, it sustains | the limit, if demand is even | from 1/2 to 16/17 of it |
+/// | under more demand than the limit, it sustains | one permit a window less than the limit, if demand is even | from 1/2 to 16/17 of the limit, asked for one by one |
 ///
 /// # Guarantee
 /// Counted are the calls that lie wholly inside an interval of a window's length, on any number of threads, less what is
@@ -36,24 +36,28 @@ use crate::window::SlidingWindowCounterBuilder;
 /// so that they are within the limit together; or it found the last grant of the earlier one a window's length past, so
 /// that none of those is in the interval. The price is that it admits less than the limit under saturation. How much
 /// less depends on when permits are taken: a caller that takes the whole limit at once gets it again 17/16 of a window
-/// later (0.94); one that takes a half early and a half late in a window gets nothing in the next one (0.5).
+/// later (0.94); one that takes a half early and a half late in a window gets nothing in the next one (0.5). Asked for
+/// `n` at once it is up to `n - 1` a window less, as with every limit.
 ///
 /// If less than the limit will do, a [`TokenBucket`](crate::TokenBucket) with `burst + rate * window <= limit` gives
 /// the guarantee of the strict law more smoothly: it never grants more than `limit` in any interval of a window's length,
 /// and sustains its `rate` whatever the rhythm of the calls. With half of the limit as burst that is half of the limit
 /// in every window; with a smaller burst it is more.
 ///
-/// What applies is the latest of the reading, the last grant, and the end of a window whose closing has begun: a clock
-/// that steps back, and a thread that read the clock, slept over an edge and then acts, find what is left there. Then
-/// the previous window counts in full, so they may be denied what a newer reading would have found; a thread that slept
-/// looks once more before it is.
+/// What applies is the latest of the reading, the last grant, and the end of a window that somebody has begun to close: a
+/// clock that steps back finds what is left there, and to a reading from before the open window the previous one counts
+/// in full. So it may be denied what it would have found with a newer reading. A thread that read the clock, slept over
+/// an edge or several and then acts is not: having lost its race it reads the clock again before it is denied.
+///
+/// What is given back while somebody closes the window may still count in the next one: then that grants less.
 ///
 /// Windows are aligned to the origin of the clock. Time stops no earlier than 255 years after it: from then on no window
 /// begins.
 ///
 /// # Progress
 /// Lock-free. A grant is one exchange of one word; the first one in a window raises a second word before. A denial
-/// writes nothing, unless it came so far. Nothing allocates after construction, except for statistics.
+/// writes nothing, with one exception: a call that finds room in a new window, and loses it to others before it has it,
+/// leaves the old window closed. Nothing allocates after construction. Statistics, if asked for, are counted apart.
 ///
 /// # Memory ordering
 /// None is promised: a granted permit does not publish what another thread did before it.

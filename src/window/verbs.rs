@@ -10,7 +10,7 @@ macro_rules! verbs {
             ///
             /// # Errors
             /// [`Denied`](RateLimitExceeded::Denied) with the exact time after which the same call succeeds, if nobody
-            /// else comes. Nothing was charged, and nothing written.
+            /// else comes, counted from the call's last reading of the clock. Nothing was charged.
             ///
             /// ```
             #[doc = concat!("use sluicegate::{ManualClock, ", stringify!($Counter), "};")]
@@ -40,8 +40,7 @@ macro_rules! verbs {
             /// # Errors
             /// [`Denied`](RateLimitExceeded::Denied) if they are not there now;
             /// [`ExceedsCapacity`](RateLimitExceeded::ExceedsCapacity) if `n` is above the limit, so that they never
-            /// will be. Nothing was charged, and nothing written. (One exception: a call that finds room in a new
-            /// window, then loses it to others before it has it, leaves the old window closed.)
+            /// will be. Nothing was charged.
             ///
             /// ```
             #[doc = concat!("use sluicegate::{ManualClock, RateLimitExceeded, ", stringify!($Counter), "};")]
@@ -63,8 +62,9 @@ macro_rules! verbs {
 
             /// Gives `n` permits back to the window that is open: its count is lowered, never below zero.
             ///
-            /// What was taken in an earlier window cannot be given back: that is dropped, and so is what a thread
-            /// brings that was overtaken by the end of the window. So is what comes while somebody opens a new one.
+            /// The counter does not know when a permit was taken, so give back only what was taken in the same window.
+            /// If the open window has counted nothing yet, nothing comes of it: what earlier windows granted stays
+            /// granted. The same for a call that is overtaken by the end of its window.
             ///
             /// ```
             #[doc = concat!("use sluicegate::{ManualClock, ", stringify!($Counter), "};")]

@@ -6,3 +6,6 @@ pub mod clocks;
 pub mod intervals;
 pub mod oracle;
 pub mod quotas;
+pub mod threads;
+pub mod window_oracle;
+pub mod windows;

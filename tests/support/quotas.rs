@@ -24,6 +24,25 @@ pub fn magnitude(bits: u32) -> impl Strategy<Value = u64> {
     (0..=bits, any::<u64>()).prop_map(move |(bit, low)| ((1 << bit) | low & ((1 << bit) - 1)).min(1 << bits))
 }
 
+/// Any number, the ends and the powers of two more often.
+pub fn number() -> impl Strategy<Value = u64> {
+    prop_oneof![
+        2 => any::<u64>(),
+        2 => magnitude(63),
+        1 => (0_u32..64, -1_i64..2).prop_map(|(bit, by)| (1_u64 << bit).wrapping_add_signed(by)),
+        1 => prop_oneof![Just(0), Just(1), Just(u64::MAX), Just(u64::MAX - 1)],
+    ]
+}
+
+/// Any duration likewise.
+pub fn duration() -> impl Strategy<Value = Duration> {
+    prop_oneof![
+        3 => number().prop_map(Duration::from_nanos),
+        2 => (number(), 0_u32..1_000_000_000).prop_map(|(secs, nanos)| Duration::new(secs, nanos)),
+        1 => prop_oneof![Just(Duration::ZERO), Just(Duration::MAX), Just(Duration::from_secs(u64::MAX))],
+    ]
+}
+
 /// A number of permits: as it is, or as a share of the burst that it is asked of.
 #[derive(Clone, Copy, Debug)]
 pub enum Permits {

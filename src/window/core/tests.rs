@@ -1,0 +1,205 @@
+//! What cannot be seen from outside: the bits of the words, and calls that are stopped between two steps.
+
+use super::*;
+use crate::clock::ManualClock;
+use crate::nanos::Nanos;
+
+const W: u64 = 16_000;
+const LAWS: [Law; 3] = [Law::Fixed, Law::Interpolated, Law::Strict];
+const SLIDING: [Law; 2] = [Law::Interpolated, Law::Strict];
+
+fn core(law: Law) -> Core {
+    Core::new(Params::new(law, 10, Duration::from_nanos(W)).unwrap())
+}
+
+fn at(time: u64) -> ManualClock {
+    let clock = ManualClock::new();
+    clock.set(Nanos::from_nanos(time));
+    clock
+}
+
+/// Both words.
+fn bits(core: &Core) -> (u64, u64) {
+    // Ordering: Relaxed; one thread.
+    (core.words.now.load(Ordering::Relaxed), core.words.closed.load(Ordering::Relaxed))
+}
+
+/// Begins to close the window that is open, as a call does just before its exchange.
+fn begin_to_close(core: &Core) {
+    raise(&core.words.closed, bits(core).0);
+}
+
+/// G4: denials of every kind, and looks, leave both words bit for bit: in the window, in a new one, and under a clock
+/// that has stepped back.
+///
+/// Kills `a denial marks its time`: `now` raised to the mark of a denied reading.
+#[test]
+fn denials_write_nothing() {
+    for law in LAWS {
+        let core = core(law);
+        // A last grant late in its window counts in all of the next one; under a fixed law, until the window ends.
+        for time in [3 * W, 4 * W - 1] {
+            assert!(core.try_acquire_n(law, &at(time), 5).is_ok());
+        }
+        let before = bits(&core);
+        let end = if law == Law::Fixed { 4 * W } else { 5 * W };
+        for time in (0..end).step_by(97).chain([4 * W - 1, end - 1]) {
+            let clock = at(time);
+            assert!(
+                matches!(core.try_acquire_n(law, &clock, 10), Err(RateLimitExceeded::Denied { .. })),
+                "{law:?} {time}"
+            );
+            assert!(core.try_acquire_n(law, &clock, 11).is_err());
+            assert!(core.try_acquire_n(law, &clock, 0).is_ok());
+            let _ = (core.available(law, &clock), core.time_to_available(law, &clock, 3));
+            core.refund(law, &clock, 0);
+            assert_eq!(bits(&core), before, "{law:?}, at {time}");
+        }
+        assert!(core.try_acquire_n(law, &at(6 * W), 10).is_ok());
+        assert_ne!(bits(&core), before);
+    }
+}
+
+/// What cannot be given back writes nothing either: to a later window, to one in which nothing is left, and to a
+/// counter that was never used.
+#[test]
+fn no_effect_no_write() {
+    for law in LAWS {
+        let core = core(law);
+        core.refund(law, &at(W), 3);
+        assert_eq!(bits(&core), (0, 0));
+        assert!(core.try_acquire_n(law, &at(W), 5).is_ok());
+        let before = bits(&core);
+        for time in [2 * W, 3 * W, u64::MAX] {
+            core.refund(law, &at(time), 3);
+            assert_eq!(bits(&core), before);
+        }
+        core.refund(law, &at(W), 5);
+        let nothing = bits(&core);
+        assert_ne!(nothing, before);
+        core.refund(law, &at(W), 1);
+        assert_eq!(bits(&core), nothing);
+    }
+}
+
+/// The count that a window came to stands in `closed` before the next one is open; a fixed window needs none.
+#[test]
+fn a_window_is_closed_by_the_first_grant_in_the_next_one() {
+    for law in LAWS {
+        let core = core(law);
+        for index in [1, 2, 3, 7] {
+            let before = bits(&core).0;
+            for n in [3, 1] {
+                assert!(core.try_acquire_n(law, &at(index * W), n).is_ok());
+                core.refund(law, &at(index * W), 1);
+                assert_eq!(bits(&core).1, if law.slides() { before } else { 0 }, "within a window it stays");
+            }
+        }
+    }
+}
+
+/// First the old window is closed, then the new one opened: seen where the exchange in between fails. The count that
+/// the old one came to meanwhile is not lost, and the one who was too late grants in the new one.
+///
+/// Kills `closed after the exchange`: `closed` raised by the one who opened the new window, when he has.
+#[test]
+fn a_window_is_closed_before_the_next_one_is_open() {
+    for law in SLIDING {
+        let core = core(law);
+        assert!(core.try_acquire_n(law, &at(2 * W - 1), 3).is_ok());
+        let mut opener = core.look(law, &at(2 * W));
+        let old = opener.now;
+        let next = core.params.take(law, &opener, 1).unwrap();
+        assert!(core.try_acquire_n(law, &at(2 * W - 1), 4).is_ok());
+        assert!(!core.commit(law, &mut opener, next));
+        let (now, closed) = bits(&core);
+        assert_eq!((closed, opener.now, opener.closed), (old, now, old));
+
+        let next = core.params.take(law, &opener, 1).unwrap();
+        assert!(core.commit(law, &mut opener, next));
+        assert_eq!(bits(&core), (next, now));
+        assert_eq!(core.available(law, &at(2 * W)), 10 - 7 - 1);
+    }
+}
+
+/// Whoever finds that somebody has begun to close a window grants nothing in it, whatever his clock says: the one who
+/// closes it knows its count.
+///
+/// Kills `a closing window is open`: `closed` of the same window looked over.
+#[test]
+fn a_window_whose_closing_has_begun_is_over() {
+    for law in SLIDING {
+        let core = core(law);
+        let clock = at(2 * W - 1);
+        assert!(core.try_acquire_n(law, &clock, 6).is_ok());
+        begin_to_close(&core);
+        let closing = bits(&core);
+        assert_eq!(closing.0, closing.1);
+
+        // Nothing is given back, and what counts is the next window: 6 in the one before it.
+        core.refund(law, &clock, 2);
+        assert_eq!(bits(&core), closing);
+        assert_eq!(core.available(law, &clock), 4);
+        assert!(core.try_acquire_n(law, &clock, 5).is_err());
+        assert_eq!(bits(&core), closing, "a denial writes nothing");
+        assert!(core.try_acquire_n(law, &clock, 4).is_ok());
+        let (now, closed) = bits(&core);
+        assert_eq!(closed, closing.0, "no count is lost");
+        assert!(!core.params.same_window(now, closed));
+        assert_eq!((core.available(law, &clock), core.available(law, &at(2 * W))), (0, 0));
+        core.refund(law, &clock, 1);
+        assert_eq!(core.available(law, &clock), 1, "the next window is open");
+    }
+}
+
+/// The wait counts from the reading, though a window is over before its time.
+#[test]
+fn the_wait_is_exact_while_a_window_is_being_closed() {
+    for law in SLIDING {
+        let core = core(law);
+        assert!(core.try_acquire_n(law, &at(W), 10).is_ok());
+        begin_to_close(&core);
+        for time in [0, W, 2 * W - 1] {
+            let Err(RateLimitExceeded::Denied { retry_after }) = core.try_acquire_n(law, &at(time), 1) else {
+                panic!("granted at {time}")
+            };
+            // 10 % of the next window; strictly, sixteenth 17 after the one of the grant.
+            let due = if law == Law::Strict { 2 * W + W / 16 } else { 2 * W + W / 10 };
+            assert_eq!(retry_after, Duration::from_nanos(due - time), "{law:?}");
+            assert_eq!(core.available(law, &at(due - 1)), 0);
+            assert!(core.available(law, &at(due)) > 0);
+        }
+    }
+}
+
+/// An exchange that was prepared in a window that is over fails, and its call then knows both words; the one that would
+/// close a window late raises nothing.
+#[test]
+fn a_late_exchange_spoils_nothing() {
+    for law in SLIDING {
+        let core = core(law);
+        assert!(core.try_acquire_n(law, &at(W), 2).is_ok());
+        let mut in_window = core.look(law, &at(2 * W - 1));
+        let mut over_the_edge = core.look(law, &at(2 * W));
+        let next = [&in_window, &over_the_edge].map(|view| core.params.take(law, view, 1).unwrap());
+        for index in 2..5 {
+            assert!(core.try_acquire_n(law, &at(index * W), 3).is_ok());
+        }
+        let before = bits(&core);
+        assert!(!core.commit(law, &mut in_window, next[0]));
+        assert!(!core.commit(law, &mut over_the_edge, next[1]));
+        assert_eq!(bits(&core), before);
+        for view in [in_window, over_the_edge] {
+            assert_eq!((view.now, view.closed), before);
+            assert!(view.nanos <= 2 * W, "the reading is kept");
+        }
+    }
+}
+
+/// What the documentation says: both words on one line, and nothing else.
+#[test]
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+fn the_words_share_their_line_with_nothing() {
+    assert_eq!((size_of::<CachePadded<Words>>(), align_of::<CachePadded<Words>>()), (128, 128));
+    assert_eq!(size_of::<Words>(), 16);
+}
