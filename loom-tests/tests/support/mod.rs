@@ -32,42 +32,42 @@ pub fn model(name: &str, preemptions: usize, f: impl Fn() + Send + Sync + 'stati
     println!("{name}: {} executions in {:.1?}", EXECUTIONS.load(Relaxed), started.elapsed());
 }
 
-/// What the threads of a model share.
-pub type Shared = (Arc<TokenBucket<ModelClock>>, ModelClock);
+/// What the threads of a model share: a limiter and its clock.
+pub type Shared<L = TokenBucket<ModelClock>> = (Arc<L>, ModelClock);
 
 /// Races `a` with `b` on what `setup` makes, and gives both results to `check` afterwards.
 ///
 /// Twice, the second time with the threads swapped: loom's partial-order reduction remembers one access of each
 /// location, so a thread that reads a location before it writes it hides that another one read it earlier.
-pub fn race<A: 'static, B: 'static>(
+pub fn race<L: Send + Sync + 'static, A: 'static, B: 'static>(
     name: &'static str,
     preemptions: usize,
-    setup: fn() -> Shared,
-    a: fn(&TokenBucket<ModelClock>, &ModelClock) -> A,
-    b: fn(&TokenBucket<ModelClock>, &ModelClock) -> B,
-    check: fn(&TokenBucket<ModelClock>, &ModelClock, A, B),
+    setup: fn() -> Shared<L>,
+    a: fn(&L, &ModelClock) -> A,
+    b: fn(&L, &ModelClock) -> B,
+    check: fn(&L, &ModelClock, A, B),
 ) {
     race_in_order(name, preemptions, setup, a, b, check);
-    race_in_order(name, preemptions, setup, b, a, move |bucket, clock, b, a| check(bucket, clock, a, b));
+    race_in_order(name, preemptions, setup, b, a, move |limiter, clock, b, a| check(limiter, clock, a, b));
 }
 
 /// The same once, `a` in the thread that runs first: for what has too many executions the other way round, because
 /// `a` could see a mixture of all the values that several changes left behind.
-pub fn race_in_order<A: 'static, B: 'static>(
+pub fn race_in_order<L: Send + Sync + 'static, A: 'static, B: 'static>(
     name: &'static str,
     preemptions: usize,
-    setup: fn() -> Shared,
-    a: fn(&TokenBucket<ModelClock>, &ModelClock) -> A,
-    b: fn(&TokenBucket<ModelClock>, &ModelClock) -> B,
-    check: impl Fn(&TokenBucket<ModelClock>, &ModelClock, A, B) + Send + Sync + 'static,
+    setup: fn() -> Shared<L>,
+    a: fn(&L, &ModelClock) -> A,
+    b: fn(&L, &ModelClock) -> B,
+    check: impl Fn(&L, &ModelClock, A, B) + Send + Sync + 'static,
 ) {
     model(name, preemptions, move || {
-        let (bucket, clock) = setup();
-        let (other, there_clock) = (bucket.clone(), clock.clone());
+        let (limiter, clock) = setup();
+        let (other, there_clock) = (limiter.clone(), clock.clone());
         let there = thread::spawn(move || b(&other, &there_clock));
-        let here = a(&bucket, &clock);
+        let here = a(&limiter, &clock);
         let there = there.join().unwrap();
-        check(&bucket, &clock, here, there);
+        check(&limiter, &clock, here, there);
     });
 }
 
@@ -76,8 +76,16 @@ pub fn race_in_order<A: 'static, B: 'static>(
 pub struct ModelClock(Arc<AtomicU64>);
 
 impl ModelClock {
+    pub fn at(nanos: u64) -> Self {
+        Self(Arc::new(AtomicU64::new(nanos)))
+    }
+
     pub fn advance(&self, nanos: u64) {
         self.0.fetch_add(nanos, Ordering::AcqRel);
+    }
+
+    pub fn step_back(&self, nanos: u64) {
+        self.0.fetch_sub(nanos, Ordering::AcqRel);
     }
 }
 
@@ -103,7 +111,7 @@ pub fn drained(quota: Quota) -> Shared {
 
 /// A bucket that nobody has called yet, and its clock.
 pub fn unstarted(quota: Quota) -> Shared {
-    let clock = ModelClock(Arc::new(AtomicU64::new(0)));
+    let clock = ModelClock::at(0);
     let bucket = TokenBucket::with_clock(quota, clock.clone()).expect("a valid quota");
     (Arc::new(bucket), clock)
 }
