@@ -2,14 +2,19 @@
 //!
 //! - [`harness`]: threads, pinned, started together and timed inside
 //! - [`subjects`]: who is measured, and on which work
-//! - [`mutex`]: the buckets that people write
+//! - [`mutex`], [`mutex_window`]: the buckets and the window counters that people write
+//! - [`shifted`]: a clock that set-up moves
+//! - [`criterion_suites`]: the same under criterion
 //! - [`ping_pong`]: how far apart two cores are
 //! - [`machine`]: where a result comes from
 //! - [`quartiles`]: what is told of many rounds
 
+pub mod criterion_suites;
 pub mod harness;
 pub mod machine;
 pub mod mutex;
+pub mod mutex_window;
 pub mod ping_pong;
 pub mod quartiles;
+pub mod shifted;
 pub mod subjects;

@@ -22,11 +22,13 @@ pub type ParkingLotMonotonic = MutexBucket<MonotonicClock, parking_lot::Mutex<St
 /// A source of time, and what it counts in.
 pub trait Time: Sync {
     /// A reading.
-    type Point: Copy + Send;
+    type Point: Copy + Send + Ord;
     /// The current time.
     fn now(&self) -> Self::Point;
     /// The seconds between two readings; 0 if they are the wrong way round.
     fn seconds_between(earlier: Self::Point, later: Self::Point) -> f64;
+    /// What a reading is `by` later.
+    fn after(point: Self::Point, by: Duration) -> Self::Point;
 }
 
 /// The standard library's monotonic time.
@@ -45,6 +47,11 @@ impl Time for InstantTime {
     fn seconds_between(earlier: Instant, later: Instant) -> f64 {
         later.duration_since(earlier).as_secs_f64()
     }
+
+    #[inline]
+    fn after(point: Instant, by: Duration) -> Instant {
+        point + by
+    }
 }
 
 impl<C: Clock> Time for C {
@@ -58,6 +65,11 @@ impl<C: Clock> Time for C {
     #[inline]
     fn seconds_between(earlier: u64, later: u64) -> f64 {
         later.saturating_sub(earlier) as f64 * 1e-9
+    }
+
+    #[inline]
+    fn after(point: u64, by: Duration) -> u64 {
+        point + by.as_nanos() as u64
     }
 }
 

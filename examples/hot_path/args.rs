@@ -11,16 +11,16 @@ use sluicegate::{Quota, TokenBucket};
 #[derive(Debug, Parser)]
 #[command(name = "hot_path")]
 pub(crate) struct Args {
-    /// Threads that share the bucket [default: the cores there are, at least 2].
+    /// Threads that share the limiter [default: the cores there are, at least 2].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1_024), allow_negative_numbers = true)]
     threads: Option<u16>,
     /// How long it takes altogether; fractions will do.
-    #[arg(long, value_name = "SECONDS", default_value = "4", value_parser = seconds, allow_negative_numbers = true)]
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds, allow_negative_numbers = true)]
     seconds: Duration,
     /// Permits a second.
     #[arg(long, value_name = "N", default_value_t = 100_000, allow_negative_numbers = true)]
     rate: u64,
-    /// The most permits at once.
+    /// The most permits at once; window counters allow as many in the time that brings them.
     #[arg(long, value_name = "N", default_value_t = 1_000, allow_negative_numbers = true)]
     burst: u64,
 }
@@ -37,26 +37,29 @@ pub(crate) struct Plan {
 }
 
 impl Args {
-    /// The plan, or which flag is wrong and why.
-    pub(crate) fn plan(&self) -> Result<Plan, String> {
+    /// What is to be kept, or which flag is wrong and why.
+    pub(crate) fn quota(&self) -> Result<Quota, String> {
         let quota = Quota::per_second(self.rate).burst(self.burst);
         // The library knows best what it can keep.
-        if let Err(error) = TokenBucket::new(quota) {
-            let (flag, value) = match error.field() {
-                "burst" => ("--burst", self.burst),
-                _ => ("--rate", self.rate),
-            };
-            return Err(format!("{flag} {value}: {error}"));
+        match TokenBucket::new(quota) {
+            Ok(_) => Ok(quota),
+            Err(error) => {
+                let (flag, value) = match error.field() {
+                    "burst" => ("--burst", self.burst),
+                    _ => ("--rate", self.rate),
+                };
+                Err(format!("{flag} {value}: {error}"))
+            }
         }
+    }
+
+    /// The plan for so many limiters.
+    pub(crate) fn plan(&self, quota: Quota, limiters: usize) -> Plan {
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
-        // Two limiters; three quarters of the time for the speed, since the other phase only has to see enough grants.
-        let speed = self.seconds * 3 / 8;
-        Ok(Plan {
-            threads: self.threads.map_or(cores.max(2), usize::from),
-            quota,
-            speed,
-            audit: self.seconds / 2 - speed,
-        })
+        let each = self.seconds / limiters as u32;
+        // Three quarters of the time for the speed, since the other phase only has to see enough grants.
+        let speed = each * 3 / 4;
+        Plan { threads: self.threads.map_or(cores.max(2), usize::from), quota, speed, audit: each - speed }
     }
 }
 

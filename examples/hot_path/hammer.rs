@@ -9,7 +9,6 @@ use std::thread;
 use std::time::Instant;
 
 use indicatif::ProgressBar;
-use sluicegate::Quota;
 
 use crate::args::Plan;
 use crate::subjects::Subject;
@@ -19,8 +18,10 @@ use crate::subjects::Subject;
 pub(crate) struct Hammered {
     pub(crate) granted: u64,
     pub(crate) denied: u64,
-    /// From the first thread's start to the last one's end, on the limiter's clock.
-    pub(crate) nanos: u64,
+    /// When the first thread started, on the limiter's clock in nanoseconds.
+    pub(crate) start: u64,
+    /// When the last one ended.
+    pub(crate) end: u64,
 }
 
 impl Hammered {
@@ -29,17 +30,16 @@ impl Hammered {
     }
 
     pub(crate) fn decisions_per_second(&self) -> f64 {
-        self.decisions() as f64 * 1e9 / self.nanos as f64
+        self.decisions() as f64 * 1e9 / self.nanos()
     }
 
     /// What one of `threads` callers waited for one decision.
     pub(crate) fn nanos_per_decision(&self, threads: usize) -> f64 {
-        self.nanos as f64 * threads as f64 / self.decisions() as f64
+        self.nanos() * threads as f64 / self.decisions() as f64
     }
 
-    /// The most that may have been granted: `burst + rate * (T + 1 ns)`.
-    pub(crate) fn bound(&self, quota: Quota) -> f64 {
-        quota.capacity() as f64 + quota.rate() * (self.nanos + 1) as f64 * 1e-9
+    fn nanos(&self) -> f64 {
+        (self.end - self.start) as f64
     }
 }
 
@@ -139,6 +139,7 @@ pub(crate) fn hammer<S: Subject>(subject: &S, plan: &Plan, bar: &ProgressBar) ->
     Ok(Hammered {
         granted: laps.iter().map(|lap| lap.0).sum(),
         denied: laps.iter().map(|lap| lap.1).sum(),
-        nanos: end.saturating_sub(start).max(1),
+        start,
+        end: end.max(start + 1),
     })
 }

@@ -3,39 +3,101 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use sluicegate::{Clock, ConfigError, MonotonicClock, Quota, TokenBucket};
+use sluicegate::{Clock, ConfigError, FixedWindowCounter, MonotonicClock, Quota, SlidingWindowCounter, TokenBucket};
+
+use crate::promise::{Promise, Window};
 
 /// A limiter of the table. Everything below is compiled for each of them, so that calls are inlined.
 pub(crate) trait Subject: Sync + Sized {
     /// In the table.
     const NAME: &'static str;
     /// Whether it is one of this library's.
-    const OURS: bool;
-    /// A full bucket.
+    const OURS: bool = true;
+    /// One of which nothing was taken yet.
     fn new(quota: Quota) -> Result<Self, ConfigError>;
+    /// What it then allows.
+    fn promise(quota: Quota) -> Promise;
     /// Takes one permit, or nothing.
     fn try_acquire(&self) -> bool;
     /// Nanoseconds on the clock that it decides by, so that two clocks that drift apart by some parts in a million
     /// are not taken for a limit that was not kept.
-    fn now(&self) -> u64;
+    #[inline(always)]
+    fn now(&self) -> u64 {
+        MonotonicClock::new().now().as_nanos()
+    }
 }
 
 impl Subject for TokenBucket {
-    const NAME: &'static str = "sluicegate::TokenBucket";
-    const OURS: bool = true;
+    const NAME: &'static str = "TokenBucket";
 
     fn new(quota: Quota) -> Result<Self, ConfigError> {
         Self::new(quota)
+    }
+
+    fn promise(quota: Quota) -> Promise {
+        Promise::Bucket(quota)
     }
 
     #[inline(always)]
     fn try_acquire(&self) -> bool {
         self.try_acquire().is_ok()
     }
+}
+
+impl Subject for FixedWindowCounter {
+    const NAME: &'static str = "FixedWindowCounter";
+
+    fn new(quota: Quota) -> Result<Self, ConfigError> {
+        let window = Window::of(quota);
+        Self::new(window.limit, window.length())
+    }
+
+    fn promise(quota: Quota) -> Promise {
+        Promise::EachWindow(Window::of(quota))
+    }
 
     #[inline(always)]
-    fn now(&self) -> u64 {
-        MonotonicClock::new().now().as_nanos()
+    fn try_acquire(&self) -> bool {
+        self.try_acquire().is_ok()
+    }
+}
+
+impl Subject for SlidingWindowCounter {
+    const NAME: &'static str = "SlidingWindowCounter";
+
+    fn new(quota: Quota) -> Result<Self, ConfigError> {
+        let window = Window::of(quota);
+        Self::new(window.limit, window.length())
+    }
+
+    fn promise(quota: Quota) -> Promise {
+        Promise::AnyWindow(Window::of(quota), 2)
+    }
+
+    #[inline(always)]
+    fn try_acquire(&self) -> bool {
+        self.try_acquire().is_ok()
+    }
+}
+
+/// The sliding counter under its other law.
+pub(crate) struct Strict(SlidingWindowCounter);
+
+impl Subject for Strict {
+    const NAME: &'static str = "SlidingWindowCounter::strict";
+
+    fn new(quota: Quota) -> Result<Self, ConfigError> {
+        let window = Window::of(quota);
+        SlidingWindowCounter::strict(window.limit, window.length()).map(Self)
+    }
+
+    fn promise(quota: Quota) -> Promise {
+        Promise::AnyWindow(Window::of(quota), 1)
+    }
+
+    #[inline(always)]
+    fn try_acquire(&self) -> bool {
+        self.0.try_acquire().is_ok()
     }
 }
 
@@ -60,6 +122,10 @@ impl Subject for StdMutex {
         let (now, burst) = (Instant::now(), quota.capacity() as f64);
         let state = Mutex::new(State { tokens: burst, last: now });
         Ok(Self { state, origin: now, per_second: quota.rate(), burst })
+    }
+
+    fn promise(quota: Quota) -> Promise {
+        Promise::Bucket(quota)
     }
 
     #[inline(always)]

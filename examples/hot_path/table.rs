@@ -3,10 +3,11 @@
 use core::time::Duration;
 
 use indicatif::HumanCount;
-use sluicegate::Quota;
+use sluicegate::{ConfigError, Quota};
 
 use crate::Row;
 use crate::args::Plan;
+use crate::promise::Window;
 
 /// The quota in words.
 pub(crate) fn quota(quota: Quota) -> String {
@@ -18,49 +19,53 @@ pub(crate) fn counted(number: u64, what: &str) -> String {
     format!("{} {what}{}", HumanCount(number), if number == 1 { "" } else { "s" })
 }
 
-/// One table for the speed, against the first row, and one for the limit.
-pub(crate) fn print(plan: &Plan, rows: &[Row]) {
+/// One table for the speed, against the first row, and one for the limit; then who is in neither.
+pub(crate) fn print(plan: &Plan, rows: &[Row], left_out: &[(&str, ConfigError)]) {
     println!("\nSpeed, {} for each. ns: what one caller waits for one decision.\n", short(plan.speed));
     println!(
-        "{:<24} {:>14} {:>10} {:>14} {:>18} {:>9}",
-        "limiter", "decisions/s", "ns", "granted", "rejected", "speed"
+        "{:<28} {:>11} {:>8} {:>12} {:>12} {:>15} {:>6}",
+        "limiter", "decisions/s", "ns", "granted", "at most", "rejected", "speed"
     );
     let baseline = rows.first().map_or(f64::NAN, |row| row.speed.decisions_per_second());
     for row in rows {
         let per_second = row.speed.decisions_per_second();
         println!(
-            "{:<24} {:>12} M {:>10} {:>14} {:>18} {:>8}x",
+            "{:<28} {:>9} M {:>8} {:>12} {:>12} {:>15} {:>5}x",
             row.name,
             grouped(per_second / 1e6, 2),
             grouped(row.speed.nanos_per_decision(plan.threads), 1),
             HumanCount(row.speed.granted).to_string(),
+            HumanCount(row.at_most() as u64).to_string(),
             HumanCount(row.speed.denied).to_string(),
             grouped(per_second / baseline, 1),
         );
     }
 
-    let (burst, rate) = (HumanCount(plan.quota.capacity()), HumanCount(plan.quota.permits()));
-    println!("\nLimit. Allowed within T seconds: {burst} + {rate} * T. In another {} every grant", short(plan.audit));
-    println!("was recorded; worst interval: what came above {rate} * T in the worst of all intervals.\n");
-    println!(
-        "{:<24} {:>12} {:>14} {:>19} {:>15}  limit",
-        "limiter", "granted", "allowed", "recorded", "worst interval"
-    );
+    println!("\nLimit. In another {} every grant was recorded. Worst: the most in a window, of all", short(plan.audit));
+    println!("windows; of a bucket: what came above rate * T, T in seconds, of all intervals.\n");
+    println!("{:<28} {:<28} {:>13} {:>18}  limit", "limiter", "allowed", "worst", "recorded");
     for row in rows {
         println!(
-            "{:<24} {:>12} {:>14} {:>19} {:>15}  {}",
+            "{:<28} {:<28} {:>13} {:>18}  {}",
             row.name,
-            HumanCount(row.speed.granted).to_string(),
-            grouped(row.speed.bound(plan.quota), 1),
+            row.promise,
+            grouped(row.audit.worst, 3),
             format!("{} in {}", HumanCount(row.audit.granted as u64), short(row.audit.time)),
-            grouped(row.audit.worst_excess, 3),
-            if row.kept(plan) { "kept" } else { "EXCEEDED" },
+            if row.kept() { "kept" } else { "EXCEEDED" },
         );
+    }
+
+    if !left_out.is_empty() {
+        let window = Window::of(plan.quota);
+        println!("\nNot there, for {} in {}:", counted(window.limit, "permit"), short(window.length()));
+    }
+    for (name, error) in left_out {
+        println!("{name:<28} {error}");
     }
 }
 
 /// `1.5s`, `75.0ms`.
-fn short(time: Duration) -> String {
+pub(crate) fn short(time: Duration) -> String {
     format!("{time:.1?}")
 }
 

@@ -13,7 +13,7 @@ pub(crate) fn write(provenance: &[(&str, String)], cells: &[Cell], mut out: impl
     for cell in cells {
         for column in &cell.columns {
             for (round, nanos) in column.nanos.iter().enumerate() {
-                writeln!(out, "{},{},{},{round},{nanos:.3}", cell.suite.name(), column.subject, cell.threads)?;
+                writeln!(out, "{},{},{},{round},{nanos:.3}", cell.suite, column.subject, cell.threads)?;
             }
         }
     }

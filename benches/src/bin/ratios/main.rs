@@ -16,11 +16,11 @@ use std::io::{self, BufWriter};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::builder::PossibleValuesParser;
-use clap::{Parser, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
 use sluicegate_benches::machine;
 use sluicegate_benches::ping_pong;
-use sluicegate_benches::subjects::{self, GOVERNOR, Suite};
+use sluicegate_benches::subjects::{Family, Subject, Suite};
 
 use crate::rounds::{Cell, Effort};
 
@@ -28,6 +28,9 @@ use crate::rounds::{Cell, Effort};
 #[derive(Debug, Parser)]
 #[command(name = "ratios")]
 struct Args {
+    /// Which limiters.
+    #[arg(long, value_enum, default_value = "bucket")]
+    family: Family,
     /// How often everybody is measured.
     #[arg(long, default_value_t = 31, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     rounds: u32,
@@ -37,12 +40,12 @@ struct Args {
     /// Numbers of threads.
     #[arg(long, value_delimiter = ',', default_value = "1,2,8", value_parser = clap::value_parser!(u16).range(1..=512))]
     threads: Vec<u16>,
-    /// Kinds of work.
-    #[arg(long, value_delimiter = ',', value_enum, default_value = "allow,allow-full,deny,deny-retry-after")]
-    suites: Vec<Work>,
-    /// Whom everybody is compared with.
-    #[arg(long, default_value = GOVERNOR, value_parser = PossibleValuesParser::new(subjects::names()))]
-    against: String,
+    /// Kinds of work [default: all of the family].
+    #[arg(long, value_delimiter = ',')]
+    suites: Vec<String>,
+    /// Whom everybody is compared with [default: governor, or the token bucket].
+    #[arg(long)]
+    against: Option<String>,
     /// Where to put what was measured, row by row.
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
@@ -51,29 +54,36 @@ struct Args {
     quick: bool,
 }
 
-/// [`Suite`], as the command line knows it.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Work {
-    Allow,
-    AllowFull,
-    Deny,
-    DenyRetryAfter,
-}
-
-impl From<Work> for Suite {
-    fn from(work: Work) -> Self {
-        match work {
-            Work::Allow => Self::Allow,
-            Work::AllowFull => Self::AllowFull,
-            Work::Deny => Self::Deny,
-            Work::DenyRetryAfter => Self::DenyRetryAfter,
+impl Args {
+    /// The suites, in the order that was asked for, and whom everybody in them is compared with.
+    fn plan(&self) -> Result<(Vec<Suite>, &str), String> {
+        let mut suites = self.family.suites();
+        if !self.suites.is_empty() {
+            let known: Vec<&str> = suites.iter().map(|suite| suite.name).collect();
+            let suite = |name: &String| {
+                let found = self.family.suites().into_iter().find(|suite| suite.name == name.replace('-', "_"));
+                found.ok_or_else(|| format!("--suites {name}: there are {}", known.join(", ")))
+            };
+            suites = self.suites.iter().map(suite).collect::<Result<_, _>>()?;
         }
+        let against = self.against.as_deref().unwrap_or(self.family.reference());
+        let mut names: Vec<&str> = suites.iter().flat_map(|suite| &suite.subjects).map(Subject::name).collect();
+        if !names.contains(&against) {
+            names.sort_unstable();
+            names.dedup();
+            return Err(format!("--against {against}: there are {}", names.join(", ")));
+        }
+        Ok((suites, against))
     }
 }
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    match judge(&args) {
+    let (suites, against) = match args.plan() {
+        Ok(plan) => plan,
+        Err(message) => Args::command().error(ErrorKind::InvalidValue, message).exit(),
+    };
+    match judge(&args, &suites, against) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
@@ -82,7 +92,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn judge(args: &Args) -> io::Result<()> {
+fn judge(args: &Args, suites: &[Suite], against: &str) -> io::Result<()> {
     let effort =
         if args.quick { Effort { rounds: 3, millis: 2 } } else { Effort { rounds: args.rounds, millis: args.millis } };
     // Opened first: nobody wants to hear after minutes that the file cannot be written.
@@ -95,16 +105,15 @@ fn judge(args: &Args) -> io::Result<()> {
     provenance.push(("rounds", format!("{} of about {} ms for each subject", effort.rounds, effort.millis)));
     provenance.push(("ping-pong before", ping_pong()));
     let mut cells: Vec<Cell> = Vec::new();
-    for &work in &args.suites {
+    for suite in suites {
         for &threads in &args.threads {
-            let suite = Suite::from(work);
-            eprintln!("{}, threads: {threads}", suite.name());
+            eprintln!("{}, threads: {threads}", suite.name);
             cells.push(Cell::measure(suite, usize::from(threads), effort));
         }
     }
     provenance.push(("ping-pong after", ping_pong()));
 
-    table::print(&provenance, &cells, &args.against, &mut io::stdout().lock())?;
+    table::print(&provenance, &cells, against, &mut io::stdout().lock())?;
     match file {
         Some(file) => csv::write(&provenance, &cells, BufWriter::new(file)),
         None => Ok(()),

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use sluicegate_benches::quartiles::Quartiles;
-use sluicegate_benches::subjects::{self, Subject, Suite};
+use sluicegate_benches::subjects::{Subject, Suite};
 
 /// How much is measured.
 #[derive(Clone, Copy, Debug)]
@@ -16,7 +16,7 @@ pub(crate) struct Effort {
 /// Everybody on one kind of work at one number of threads.
 #[derive(Debug)]
 pub(crate) struct Cell {
-    pub(crate) suite: Suite,
+    pub(crate) suite: &'static str,
     pub(crate) threads: usize,
     pub(crate) columns: Vec<Column>,
 }
@@ -29,8 +29,8 @@ pub(crate) struct Column {
 }
 
 impl Cell {
-    pub(crate) fn measure(suite: Suite, threads: usize, effort: Effort) -> Self {
-        let subjects = subjects::all(suite);
+    pub(crate) fn measure(suite: &Suite, threads: usize, effort: Effort) -> Self {
+        let subjects = &suite.subjects;
         let calls: Vec<u64> = subjects.iter().map(|subject| calls_for(subject, threads, effort.millis)).collect();
         let column = |subject: &Subject| Column { subject: subject.name(), nanos: Vec::new() };
         let mut columns: Vec<Column> = subjects.iter().map(column).collect();
@@ -42,7 +42,7 @@ impl Cell {
                 columns[index].nanos.push(found.nanos_per_decision());
             }
         }
-        Self { suite, threads, columns }
+        Self { suite: suite.name, threads, columns }
     }
 
     pub(crate) fn column(&self, subject: &str) -> Option<&Column> {

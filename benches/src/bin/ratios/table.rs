@@ -20,7 +20,7 @@ pub(crate) fn print(
     for suite in cells.chunk_by(|one, other| one.suite == other.suite) {
         let Some(first) = suite.first() else { continue };
         writeln!(out)?;
-        write!(out, "| {}", first.suite.name())?;
+        write!(out, "| {}", first.suite)?;
         for cell in suite {
             let plural = if cell.threads == 1 { "" } else { "s" };
             write!(out, " | {} thread{plural}, ns | ratio", cell.threads)?;
@@ -30,11 +30,10 @@ pub(crate) fn print(
         for column in &first.columns {
             write!(out, "| {}", column.subject)?;
             for cell in suite {
-                let pair = cell.column(column.subject).zip(cell.column(against));
-                match pair {
-                    Some((ours, theirs)) => write!(out, " | {:.1} | {:.2}", ours.quartiles(), ours.against(theirs))?,
-                    None => write!(out, " | | ")?,
-                }
+                let Some(ours) = cell.column(column.subject) else { continue };
+                // Not everybody is in every suite.
+                let ratio = cell.column(against).map(|theirs| format!("{:.2}", ours.against(theirs)));
+                write!(out, " | {:.1} | {}", ours.quartiles(), ratio.unwrap_or_default())?;
             }
             writeln!(out, " |")?;
         }
