@@ -41,18 +41,17 @@ field-stores-are-relaxed ; params.rs ; s/field\.store\(value, Ordering::Release\
 field-loads-are-relaxed ; params.rs ; s/field\.load\(Ordering::Acquire\)/field.load(Ordering::Relaxed)/ ; look_set_quota
 word-load-is-relaxed ; token_bucket/core.rs ; s/self\.word\.load\(Ordering::Acquire\)/self.word.load(Ordering::Relaxed)/g ; refund_set_quota
 exchange-is-relaxed ; word.rs ; s/Ordering::AcqRel, Ordering::Acquire/Ordering::Relaxed, Ordering::Relaxed/ ; refund_set_quota
-opens-before-closing ; window/core.rs ; s/(if law\.slides\(\) && !self\.params\.same_window\(view\.now, next\) \{\s*raise\(&self\.words\.closed, view\.now\);\s*\})\s*(match cas\(&self\.words\.now, view\.now, next\) \{)\s*Ok\(_\) => true,/$2 Ok(_) => { $1 true }/s ; acquire_acquire_in_a_new_window
+opens-before-closing ; window/core.rs ; s/(if law\.slides\(\) && !self\.params\.same_window\(view\.now, next\) \{\s*raise\(&self\.closed, view\.now\);\s*\})\s*(match cas\(&self\.now, view\.now, next\) \{)\s*Ok\(_\) => true,/$2 Ok(_) => { $1 true }/s ; acquire_acquire_in_a_new_window
 closes-once ; window/core.rs ; s/!self\.params\.same_window\(view\.now, next\) \{/!self.params.same_window(view.now, next) \&\& !self.params.same_window(view.now, view.closed) {/ ; across_an_edge
 closing-goes-back ; word.rs ; s/word\.fetch_max\(new, Ordering::Release\)/word.store(new, Ordering::Release)/ ; several_roll_overs
-half-a-look ; window/core.rs ; s/(now = self\.words\.now\.load\(Ordering::Acquire\);)/$1 if now > 0 { return (now, closed); }/ ; no_interval_is_above
-ignores-a-begun-closing ; algorithm/window.rs ; s/law\.slides\(\) && self\.same_window\(view\.now, view\.closed\)/false/; s/\(!law\.slides\(\) \|\| !self\.same_window\(view\.now, view\.closed\)\)/true/ ; being_closed
+ignores-a-begun-closing ; algorithm/window.rs ; s/law\.slides\(\) && self\.same_window\(view\.now, view\.closed\)/false/; s/\(!law\.slides\(\) \|\| !self\.same_window\(view\.now, view\.closed\)\)/true/g ; being_closed
 late-thread-goes-back ; algorithm/window.rs ; s/self\.window_of\(view\.stamp\)\.max\(held\.start \+ if closing \{ self\.span \} else \{ 0 \}\)/self.window_of(view.stamp)/ ; late_thread
 mark-goes-back ; algorithm/window.rs ; s/Open \{ mark: mark\.max\(held\.mark\), /Open { mark, / ; same_window
 mark-is-not-raised ; algorithm/window.rs ; s/\.then\(\|\| open\.mark \| \(open\.current \+ n\)\)/.then(|| if open.current > 0 { view.now + n } else { open.mark | n })/ ; same_window
 previous-expires-early ; algorithm/window.rs ; s/open\.mark > self\.mark\(open\.previous\) \+ self\.span/open.mark >= self.mark(open.previous) + self.span/ ; roll
-window-retry-keeps-decision ; window/core.rs ; s/Err\(observed\) => \{/Err(observed) => { if cas(\&self.words.now, observed, next).is_ok() { return true; }/ ; refund_roll
-window-load-is-relaxed ; window/core.rs ; s/self\.words\.now\.load\(Ordering::Acquire\)/self.words.now.load(Ordering::Relaxed)/g ; in_a_new_window
-closed-load-is-relaxed ; window/core.rs ; s/self\.words\.closed\.load\(Ordering::Acquire\)/self.words.closed.load(Ordering::Relaxed)/g ; several_roll_overs
+window-retry-keeps-decision ; window/core.rs ; s/(Err\(observed\) => \{)(\s*self\.update\(law, view, observed\);\s*false)/$1 if cas(\&self.now, observed, next).is_ok() { return true; }$2/ ; refund_roll
+window-load-is-relaxed ; window/core.rs ; s/self\.now\.load\(Ordering::Acquire\)/self.now.load(Ordering::Relaxed)/g ; in_a_new_window
+closed-load-is-relaxed ; window/core.rs ; s/self\.closed\.load\(Ordering::Acquire\)/self.closed.load(Ordering::Relaxed)/g ; several_roll_overs
 raise-is-relaxed ; word.rs ; s/fetch_max\(new, Ordering::Release\)/fetch_max(new, Ordering::Relaxed)/ ; several_roll_overs
 denies-at-an-old-reading ; window/core.rs ; s/\} else if in_order \{/} else if in_order | true {/ ; finds_what_is_there
 LIST

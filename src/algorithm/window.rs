@@ -129,6 +129,12 @@ impl Params {
         })
     }
 
+    /// Whether they are of the strict law.
+    #[inline(always)]
+    pub(crate) const fn is_strict(&self) -> bool {
+        self.low + 1 < self.span
+    }
+
     pub(crate) const fn limit(&self) -> u64 {
         self.limit
     }
@@ -158,8 +164,14 @@ impl Params {
         stamp & !self.low
     }
 
+    /// Whether two words, or a word and a stamp, are of one window, and of one part where that matters.
     #[inline(always)]
-    fn count(&self, word: u64) -> u64 {
+    pub(crate) fn same_mark(&self, one: u64, other: u64) -> bool {
+        (one ^ other) <= self.low
+    }
+
+    #[inline(always)]
+    pub(crate) fn count(&self, word: u64) -> u64 {
         word & self.low
     }
 
@@ -203,12 +215,27 @@ impl Params {
         Open { start, mark: mark.max(start), current: 0, previous }
     }
 
+    /// What `now` may count without a look at how much the previous window weighs: if the mark stays, and nothing is being
+    /// closed; else nothing.
+    #[inline(always)]
+    pub(crate) fn most(&self, law: Law, view: &View) -> u64 {
+        let is_usual = self.same_mark(view.now, view.stamp);
+        if is_usual && (!law.slides() || !self.same_window(view.now, view.closed)) {
+            let open = self.held(law, view);
+            if law == Law::Strict && self.has_expired(&open) {
+                return self.limit;
+            }
+            return self.limit.saturating_sub(self.count(open.previous));
+        }
+        0
+    }
+
     /// The word to write if `n` permits, at most the limit, are there.
     #[inline(always)]
     pub(crate) fn take(&self, law: Law, view: &View, n: u64) -> Option<u64> {
         // The usual case, said apart: the mark stays, and nothing is being closed. All but the comparison with the
         // reading then follows from the words, and is done before the clock has been read.
-        let is_usual = (view.now ^ view.stamp) <= self.low;
+        let is_usual = self.same_mark(view.now, view.stamp);
         if is_usual && (!law.slides() || !self.same_window(view.now, view.closed)) {
             let open = self.held(law, view);
             let ahead = self.begin(open.start) + self.window - view.nanos.min(self.last);

@@ -28,18 +28,16 @@ use crate::stats::{Counters, RateLimiterStats};
 use crate::sync::{AtomicU64, Ordering, const_fn};
 use crate::word::{cas, raise};
 
-/// Both on one cache line, which nothing else is on. See `algorithm::window` for their bits.
-#[derive(Debug)]
-struct Words {
-    /// `{ window, part, WAIT, count }` of the window in which something was granted last.
-    now: AtomicU64,
-    /// The same of an earlier window, or of the same one if its closing has begun. Never lowered; 0 in a fixed window.
-    closed: AtomicU64,
-}
-
 #[derive(Debug)]
 pub(crate) struct Core {
-    words: CachePadded<Words>,
+    /// `{ window, part, WAIT, count }` of the window in which something was granted last, alone on its cache line. See
+    /// `algorithm::window` for the bits.
+    now: CachePadded<AtomicU64>,
+    /// The same of an earlier window, or of the same one if its closing has begun. Never lowered; 0 in a fixed window.
+    ///
+    /// Beside what is only read: it changes once a window, and whoever has read `now` must not wait for its line again,
+    /// should another core have taken that meanwhile.
+    closed: AtomicU64,
     params: Params,
     counters: Option<Box<Counters>>,
 }
@@ -49,7 +47,8 @@ impl Core {
         /// A counter in which nothing was ever granted.
         pub(crate) const fn new(params: Params) -> Self {
             Self {
-                words: CachePadded::new(Words { now: AtomicU64::new(0), closed: AtomicU64::new(0) }),
+                now: CachePadded::new(AtomicU64::new(0)),
+                closed: AtomicU64::new(0),
                 params,
                 counters: None,
             }
@@ -90,6 +89,22 @@ impl Core {
         let mut view = self.look(law, clock);
         // Whether the words were read before the clock.
         let mut in_order = true;
+        // The usual case, tried as long as nothing but the count changes: where threads contend, each instruction
+        // between a lost exchange and the next one is a chance to lose that too.
+        let most = self.params.most(law, &view);
+        while self.params.count(view.now) + n <= most {
+            match cas(&self.now, view.now, view.now + n) {
+                Ok(_) => return Ok(()),
+                Err(observed) => {
+                    in_order = false;
+                    let is_same = self.params.same_mark(view.now, observed);
+                    self.update(law, &mut view, observed);
+                    if !is_same {
+                        break;
+                    }
+                }
+            }
+        }
         loop {
             if let Some(next) = self.params.take(law, &view, n) {
                 if self.commit(law, &mut view, next) {
@@ -131,7 +146,7 @@ impl Core {
     fn look(&self, law: Law, clock: &impl Clock) -> View {
         // Ordering: Acquire pairs with the exchange that opened the window: who sees it sees in `closed` what the
         // one before it came to.
-        let (now, closed) = self.words(law, self.words.now.load(Ordering::Acquire));
+        let (now, closed) = self.words(law, self.now.load(Ordering::Acquire));
         let nanos = clock.now().as_nanos();
         View { now, closed, nanos, stamp: self.params.stamp(nanos) }
     }
@@ -144,13 +159,13 @@ impl Core {
         }
         loop {
             // Ordering: Acquire pairs with `raise`: if a later window was closed, `now` is seen to have reached it.
-            let closed = self.words.closed.load(Ordering::Acquire);
+            let closed = self.closed.load(Ordering::Acquire);
             if !self.params.is_behind(now, closed) {
                 return (now, closed);
             }
             // Ordering: Acquire, as in `look`. Both are read again: a newer `now` beside this `closed` could have a
             // predecessor that this is not.
-            now = self.words.now.load(Ordering::Acquire);
+            now = self.now.load(Ordering::Acquire);
         }
     }
 
@@ -158,14 +173,25 @@ impl Core {
     #[inline(always)]
     fn commit(&self, law: Law, view: &mut View, next: u64) -> bool {
         if law.slides() && !self.params.same_window(view.now, next) {
-            raise(&self.words.closed, view.now);
+            raise(&self.closed, view.now);
         }
-        match cas(&self.words.now, view.now, next) {
+        match cas(&self.now, view.now, next) {
             Ok(_) => true,
             Err(observed) => {
-                (view.now, view.closed) = self.words(law, observed);
+                self.update(law, view, observed);
                 false
             }
+        }
+    }
+
+    /// After a lost exchange.
+    #[inline(always)]
+    fn update(&self, law: Law, view: &mut View, observed: u64) {
+        if self.params.same_window(view.now, observed) {
+            // What came before it is known. If its closing has begun meanwhile, whoever closes it finds this grant.
+            view.now = observed;
+        } else {
+            (view.now, view.closed) = self.words(law, observed);
         }
     }
 

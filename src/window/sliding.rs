@@ -88,7 +88,6 @@ use crate::window::SlidingWindowCounterBuilder;
 pub struct SlidingWindowCounter<C: Clock = MonotonicClock> {
     pub(super) core: Core,
     clock: C,
-    strict: bool,
 }
 
 /// The law, so that whoever inlines it knows that it slides.
@@ -150,7 +149,7 @@ impl SlidingWindowCounter {
     const_fn! {
         const fn checked(limit: u64, window: Duration, strict: bool) -> Result<Self, ConfigError> {
             match Params::new(law_of(strict), limit, window) {
-                Ok(params) => Ok(Self { core: Core::new(params), clock: MonotonicClock::new(), strict }),
+                Ok(params) => Ok(Self { core: Core::new(params), clock: MonotonicClock::new() }),
                 Err(error) => Err(error),
             }
         }
@@ -212,7 +211,7 @@ impl SlidingWindowCounter {
     const_fn! {
         const fn const_checked(limit: u64, window: Duration, strict: bool) -> Self {
             match Params::new(law_of(strict), limit, window) {
-                Ok(params) => Self { core: Core::new(params), clock: MonotonicClock::new(), strict },
+                Ok(params) => Self { core: Core::new(params), clock: MonotonicClock::new() },
                 Err(error) => panic!("{}", error.message()),
             }
         }
@@ -255,12 +254,12 @@ impl<C: Clock> SlidingWindowCounter<C> {
     }
 
     pub(super) fn with_law(limit: u64, window: Duration, clock: C, strict: bool) -> Result<Self, ConfigError> {
-        Ok(Self { core: Core::new(Params::new(law_of(strict), limit, window)?), clock, strict })
+        Ok(Self { core: Core::new(Params::new(law_of(strict), limit, window)?), clock })
     }
 
     #[inline(always)]
     const fn law(&self) -> Law {
-        law_of(self.strict)
+        law_of(self.core.params().is_strict())
     }
 }
 

@@ -269,7 +269,7 @@ fn from_env(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
-/// Kills `half-a-look`, which needs more roll-overs than loom gets to, and most of what loom kills.
+/// Kills most of what the models kill: see docs/DESIGN.md.
 #[test]
 fn no_interval_is_above_its_bound() {
     let (runs, seed) = (from_env("SHUTTLE_RUNS", 40_000) as usize, from_env("SHUTTLE_SEED", 4));
