@@ -54,6 +54,17 @@ window-load-is-relaxed ; window/core.rs ; s/self\.now\.load\(Ordering::Acquire\)
 closed-load-is-relaxed ; window/core.rs ; s/self\.closed\.load\(Ordering::Acquire\)/self.closed.load(Ordering::Relaxed)/g ; several_roll_overs
 raise-is-relaxed ; word.rs ; s/fetch_max\(new, Ordering::Release\)/fetch_max(new, Ordering::Relaxed)/ ; several_roll_overs
 denies-at-an-old-reading ; window/core.rs ; s/\} else if in_order \{/} else if in_order | true {/ ; finds_what_is_there
+no-look-after-joining ; wait/acquire.rs ; s/self\.state = State::Joined\(joined\);\s*joined/self.state = State::Joined(joined); let mut line = self.source.line().lock(); let _ = line.store(joined.key, waker.clone()); return Step::Sleep(None)/ ; head_refund
+waking-before-the-exchange ; token_bucket.rs ; s/(let somebody_waits = self\.core\.update\(&self\.clock, \|params, word, ticks\| \{\s*let next = params\.give_back)/self.line.wake_head(); $1/; s/if somebody_waits \{\s*self\.line\.wake_head\(\);\s*\}/let _ = somebody_waits;/ ; head_refund
+serves-on-an-old-word ; token_bucket/core.rs ; s/let word = self\.word\.load\(Ordering::Acquire\);\s*view\.instant = word \^ view\.live;/let _ = view.instant;/ ; clock_that_runs
+clock-is-not-read-again ; wait/acquire.rs ; s/is_registered = true;/let _ = is_registered; return Step::Sleep(None);/ ; head_clock_moved
+flag-cleared-without-the-lock ; wait/acquire.rs ; s/if line\.is_empty\(\) \{\s*self\.source\.set_waiting\(false\);\s*\}\s*drop\(line\);/let empty = line.is_empty(); drop(line); if empty { self.source.set_waiting(false); }/ ; new_one_joins
+leaver-wakes-nobody ; wait/line.rs ; s/let head = if previous == NONE \{ self\.take_head_waker\(\) \} else \{ None \};/let head = None;/ ; two_served
+setter-wakes-nobody ; token_bucket.rs ; s/self\.line\.wake_after_change\(quota\.capacity\(\)\);// ; burst_shrinks
+setter-reads-the-flag-first ; token_bucket/core.rs ; s/let replaced = self\.change_bits\(\|word\| word & !SLOT\);/self.change_bits(|word| word \& !SLOT); let replaced = early;/; s/let old = self\.slots\[0\]\.read\(\);/let early = self.word.load(Ordering::Acquire); let old = self.slots[0].read();/ ; burst_shrinks
+waker-stored-after-the-look ; wait/acquire.rs ; s/let old = line\.store\(joined\.key, stored\);/drop(line); let mut line = source.line().lock(); let old = line.store(joined.key, stored);/ ; head_refund
+serves-without-the-lock ; wait/acquire.rs ; s/let due = if line\.is_head\(joined\.key\) \{\s*match source\.serve\(&mut view, n, !line\.is_alone\(\)\) \{/let due = if line.is_head(joined.key) { let others = !line.is_alone(); drop(line); let served = source.serve(\&mut view, n, others); line = source.line().lock(); match served {/ ; head_served
+looks-on-an-old-quota ; wait/acquire.rs ; s/if !source\.is_current\(&view\) \{\s*continue;\s*\}// ; shrinks_below_one_behind
 LIST
 }
 

@@ -5,6 +5,8 @@ mod coarse;
 #[cfg(feature = "std")]
 mod manual;
 mod monotonic;
+#[cfg(feature = "tokio")]
+mod tokio;
 
 use alloc::sync::Arc;
 use core::task::Waker;
@@ -14,6 +16,8 @@ pub use self::coarse::CoarseClock;
 #[cfg(feature = "std")]
 pub use self::manual::ManualClock;
 pub use self::monotonic::MonotonicClock;
+#[cfg(feature = "tokio")]
+pub use self::tokio::TokioClock;
 use crate::nanos::{Nanos, TickLength};
 
 /// A source of time.
@@ -72,6 +76,13 @@ pub trait Clock: Send + Sync {
     fn tick_length(&self) -> TickLength {
         TickLength::NANOSECOND
     }
+
+    /// What a task that waits on this clock sleeps on.
+    #[doc(hidden)]
+    #[cfg(feature = "async")]
+    fn timer(&self, time: core::time::Duration) -> crate::wait::Timer {
+        crate::wait::Timer::shared(time)
+    }
 }
 
 macro_rules! forward {
@@ -91,6 +102,10 @@ macro_rules! forward {
             #[inline]
             fn tick_length(&self) -> TickLength {
                 (**self).tick_length()
+            }
+            #[cfg(feature = "async")]
+            fn timer(&self, time: core::time::Duration) -> crate::wait::Timer {
+                (**self).timer(time)
             }
         }
     )*};

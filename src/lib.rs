@@ -10,20 +10,35 @@ mod error;
 mod nanos;
 mod params;
 mod quota;
+mod reservation;
 mod stats;
 mod sync;
 mod token_bucket;
+#[cfg(feature = "async")]
+mod wait;
+#[cfg(not(feature = "async"))]
+#[path = "wait/none.rs"]
+mod wait;
+#[cfg(feature = "std")]
+mod wake;
 mod window;
 mod word;
 
+#[cfg(feature = "tokio")]
+pub use crate::clock::TokioClock;
 pub use crate::clock::{Clock, MonotonicClock};
 #[cfg(feature = "std")]
 pub use crate::clock::{CoarseClock, ManualClock};
 pub use crate::error::{ConfigError, RateLimitExceeded};
 pub use crate::nanos::{Nanos, TickLength};
 pub use crate::quota::Quota;
+#[cfg(feature = "async")]
+pub use crate::reservation::Reserve;
+pub use crate::reservation::{OwnedReservation, Reservation};
 pub use crate::stats::RateLimiterStats;
 pub use crate::token_bucket::{TokenBucket, TokenBucketBuilder};
+#[cfg(feature = "async")]
+pub use crate::wait::Acquire;
 pub use crate::window::{
     FixedWindowCounter, FixedWindowCounterBuilder, SlidingWindowCounter, SlidingWindowCounterBuilder,
 };

@@ -9,8 +9,9 @@ use crate::sync::{AtomicU64, Ordering};
 
 /// How a limiter was used: calls, not permits. A limiter counts only when it was built with `.stats()`.
 ///
-/// Counted are the verbs that ask (`try_acquire`, `try_acquire_n`, `try_acquire_up_to`): allowed when they take
-/// anything, rejected when they take nothing. Calls for no permits (`n = 0`), `refund` and `charge` are not counted.
+/// Counted are the verbs that ask (`try_acquire`, `try_acquire_n`, `try_acquire_up_to`, `try_reserve`): allowed when they
+/// take anything, rejected when they take nothing; and those that wait, when they end, with the time that they waited:
+/// one that is dropped before is not counted. Neither are calls for no permits (`n = 0`), `refund` and `charge`.
 ///
 /// ```
 /// use sluicegate::{ManualClock, Quota, TokenBucket};
@@ -56,6 +57,8 @@ impl RateLimiterStats {
 struct Stripe {
     allowed: AtomicU64,
     rejected: AtomicU64,
+    /// Nanoseconds.
+    waited: AtomicU64,
 }
 
 /// Counters of one limiter, one stripe a core.
@@ -66,34 +69,50 @@ pub(crate) struct Counters {
 
 impl Counters {
     pub(crate) fn new() -> Self {
-        let stripe = || CachePadded::new(Stripe { allowed: AtomicU64::new(0), rejected: AtomicU64::new(0) });
+        let zero = || AtomicU64::new(0);
+        let stripe = || CachePadded::new(Stripe { allowed: zero(), rejected: zero(), waited: zero() });
         Self { stripes: (0..stripe_count()).map(|_| stripe()).collect() }
     }
 
     /// Counts one call. Out of line, to keep the calls that are not counted small.
     #[inline(never)]
     pub(crate) fn record(&self, allowed: bool) {
-        // The number of stripes is a power of two.
-        let stripe = &self.stripes[thread_index() & (self.stripes.len() - 1)];
+        let stripe = self.stripe();
         let counter = if allowed { &stripe.allowed } else { &stripe.rejected };
         // Ordering: Relaxed; a counter publishes nothing, and a single location never loses an addition.
         counter.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Counts one call that may have waited.
+    #[cfg(feature = "async")]
+    pub(crate) fn record_wait(&self, allowed: bool, waited: Duration) {
+        self.record(allowed);
+        let nanos = u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX);
+        // Ordering: Relaxed, as in `record`.
+        self.stripe().waited.fetch_add(nanos, Ordering::Relaxed);
+    }
+
+    fn stripe(&self) -> &Stripe {
+        // The number of stripes is a power of two.
+        &self.stripes[thread_index() & (self.stripes.len() - 1)]
+    }
+
     /// The sums over all stripes. Calls under way may or may not be in them.
     pub(crate) fn snapshot(&self) -> RateLimiterStats {
-        let (mut allowed, mut rejected) = (0_u64, 0_u64);
+        let (mut allowed, mut rejected, mut waited) = (0_u64, 0_u64, 0_u64);
         for stripe in &self.stripes {
             // Ordering: Relaxed; each counter is exact, their sum is of no single instant.
             allowed = allowed.wrapping_add(stripe.allowed.load(Ordering::Relaxed));
             // Ordering: Relaxed, as above.
             rejected = rejected.wrapping_add(stripe.rejected.load(Ordering::Relaxed));
+            // Ordering: Relaxed, as above.
+            waited = waited.saturating_add(stripe.waited.load(Ordering::Relaxed));
         }
         RateLimiterStats {
             total_requests: allowed.wrapping_add(rejected),
             allowed_requests: allowed,
             rejected_requests: rejected,
-            total_wait_time: Duration::ZERO,
+            total_wait_time: Duration::from_nanos(waited),
         }
     }
 }

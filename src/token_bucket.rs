@@ -2,19 +2,25 @@
 
 mod builder;
 pub(crate) mod core;
+#[cfg(feature = "async")]
+mod wait;
 
+use ::alloc::sync::Arc;
 use ::core::fmt;
 use ::core::time::Duration;
 
 pub use self::builder::TokenBucketBuilder;
 use self::core::{Commit, Core, View};
-use crate::algorithm::token_bucket::{Scale, Take};
+use crate::algorithm::token_bucket::{INSTANT, Scale, Take, WAIT};
 use crate::clock::{Clock, MonotonicClock};
 use crate::error::{ConfigError, RateLimitExceeded};
+use crate::nanos::TickLength;
 use crate::quota::Quota;
+use crate::reservation::{OwnedReservation, Reservation};
 use crate::stats::RateLimiterStats;
 #[cfg(feature = "std")]
 use crate::sync::const_fn;
+use crate::wait::Line;
 
 /// A token bucket: permits become available at a steady rate, up to a burst, and every call takes some.
 ///
@@ -46,7 +52,7 @@ use crate::sync::const_fn;
 /// None is promised: a granted permit does not publish what another thread did before it. The word is self-contained.
 ///
 /// # Complexity
-/// Constant, apart from retries of the compare-and-swap when threads collide. A bucket is 384 bytes, so that its
+/// Constant, apart from retries of the compare-and-swap when threads collide. A bucket is 512 bytes, so that its
 /// word has a cache line to itself and its parameters share one that is only read.
 ///
 /// # Source
@@ -67,6 +73,7 @@ use crate::sync::const_fn;
 /// ```
 pub struct TokenBucket<C: Clock = MonotonicClock> {
     core: Core,
+    line: Line,
     clock: C,
 }
 
@@ -90,6 +97,7 @@ impl TokenBucket {
             match Scale::finest(&quota) {
                 Ok(scale) => Ok(Self {
                     core: Core::unstarted(quota, scale),
+                    line: Line::new(),
                     clock: MonotonicClock::new(),
                 }),
                 Err(error) => Err(error),
@@ -120,6 +128,7 @@ impl TokenBucket {
             match Scale::finest(&quota) {
                 Ok(scale) => Self {
                     core: Core::unstarted(quota, scale),
+                    line: Line::new(),
                     clock: MonotonicClock::new(),
                 },
                 Err(error) => panic!("{}", error.message()),
@@ -158,7 +167,7 @@ impl<C: Clock> TokenBucket<C> {
     /// ```
     pub fn with_clock(quota: Quota, clock: C) -> Result<Self, ConfigError> {
         let scale = Scale::finest(&quota)?;
-        Ok(Self { core: Core::unstarted(quota, scale), clock })
+        Ok(Self { core: Core::unstarted(quota, scale), line: Line::new(), clock })
     }
 
     /// Takes one permit, or nothing.
@@ -204,10 +213,15 @@ impl<C: Clock> TokenBucket<C> {
         if n == 0 {
             return Ok(());
         }
-        let usual = self.core.look_usual(&self.clock).and_then(|view| self.take(view, n));
-        let result = usual.unwrap_or_else(|| self.take_during_change(n));
+        let result = self.take_uncounted(n);
         self.core.count(result.is_ok());
         result
+    }
+
+    #[inline(always)]
+    fn take_uncounted(&self, n: u64) -> Result<(), RateLimitExceeded> {
+        let usual = self.core.look_usual(&self.clock).and_then(|view| self.take(view, n));
+        usual.unwrap_or_else(|| self.take_during_change(n))
     }
 
     /// Takes as many of `n` permits as there are, and tells how many: from 0 to `n`.
@@ -247,7 +261,13 @@ impl<C: Clock> TokenBucket<C> {
     /// ```
     #[inline]
     pub fn refund(&self, n: u64) {
-        self.core.update(&self.clock, |params, instant, ticks| ((), params.give_back(instant, ticks, n)));
+        let somebody_waits = self.core.update(&self.clock, |params, word, ticks| {
+            let next = params.give_back(word & INSTANT, ticks, n).map(|next| next | word & WAIT);
+            (next.is_some() && word & WAIT != 0, next)
+        });
+        if somebody_waits {
+            self.line.wake_head();
+        }
     }
 
     /// Charges `n` permits without asking, into debt if they are not there, and tells how many were charged: all,
@@ -268,7 +288,41 @@ impl<C: Clock> TokenBucket<C> {
     /// ```
     #[inline]
     pub fn charge(&self, n: u64) -> u64 {
-        self.core.update(&self.clock, |params, instant, ticks| params.charge(instant, ticks, n))
+        self.core.update(&self.clock, |params, word, ticks| {
+            let (charged, next) = params.charge(word & INSTANT, ticks, n);
+            (charged, next.map(|next| next | word & WAIT))
+        })
+    }
+
+    /// Takes `n` permits on an estimate, to be settled when the actual cost is known: see [`Reservation`].
+    ///
+    /// # Errors
+    /// As [`try_acquire_n`](Self::try_acquire_n).
+    ///
+    /// ```
+    /// use sluicegate::{ManualClock, Quota, TokenBucket};
+    ///
+    /// let bucket = TokenBucket::with_clock(Quota::per_second(100), ManualClock::new())?;
+    /// let reservation = bucket.try_reserve(80).expect("they are there");
+    /// assert!(bucket.try_reserve(80).is_err());
+    /// assert_eq!(reservation.commit(30), 30);
+    /// assert_eq!(bucket.available(), 70);
+    /// # Ok::<(), sluicegate::ConfigError>(())
+    /// ```
+    #[inline]
+    pub fn try_reserve(&self, n: u64) -> Result<Reservation<'_, C>, RateLimitExceeded> {
+        self.try_acquire_n(n)?;
+        Ok(Reservation::new(self, n))
+    }
+
+    /// The same, with a share of the bucket: see [`OwnedReservation`].
+    ///
+    /// # Errors
+    /// As [`try_acquire_n`](Self::try_acquire_n).
+    #[inline]
+    pub fn try_reserve_owned(self: Arc<Self>, n: u64) -> Result<OwnedReservation<C>, RateLimitExceeded> {
+        self.try_acquire_n(n)?;
+        Ok(OwnedReservation::new(self, n))
     }
 
     /// The whole permits that are there now; 0 in debt. Stale as soon as it is told.
@@ -288,7 +342,7 @@ impl<C: Clock> TokenBucket<C> {
     #[must_use]
     #[inline]
     pub fn available(&self) -> u64 {
-        self.core.update(&self.clock, |params, instant, ticks| (params.available(instant, ticks), None))
+        self.core.update(&self.clock, |params, word, ticks| (params.available(word & INSTANT, ticks), None))
     }
 
     /// How long until `n` permits are there, if nobody else comes: exactly, in the clock's own nanoseconds; zero if
@@ -310,10 +364,11 @@ impl<C: Clock> TokenBucket<C> {
     /// ```
     #[inline]
     pub fn time_to_available(&self, n: u64) -> Result<Duration, RateLimitExceeded> {
-        self.core.update(&self.clock, |params, instant, ticks| {
-            let wait = match params.take(instant, ticks, n) {
+        self.core.update(&self.clock, |params, word, ticks| {
+            let wait = match params.take(word, ticks, n) {
                 Take::Granted(_) => Ok(Duration::ZERO),
                 Take::Denied(_) if n == 0 => Ok(Duration::ZERO),
+                Take::Denied(_) if word & WAIT != 0 => Ok(self.wait_in_line(n)),
                 Take::Denied(target) => Ok(self.duration(params.wait(target, ticks))),
                 Take::Impossible => Err(exceeds(n, params.capacity())),
             };
@@ -371,7 +426,10 @@ impl<C: Clock> TokenBucket<C> {
     /// # Ok::<(), sluicegate::ConfigError>(())
     /// ```
     pub fn set_quota(&self, quota: Quota) -> Result<(), ConfigError> {
-        self.core.set_quota(&self.clock, &quota)
+        if self.core.set_quota(&self.clock, &quota)? {
+            self.line.wake_after_change(quota.capacity());
+        }
+        Ok(())
     }
 
     /// What the bucket counted; `None` unless it was built with [`stats`](TokenBucketBuilder::stats).
@@ -392,6 +450,9 @@ impl<C: Clock> TokenBucket<C> {
                     Commit::Again => {}
                     Commit::Stale => return None,
                 },
+                Take::Denied(_) if view.instant & WAIT != 0 => {
+                    return Some(Err(RateLimitExceeded::Denied { retry_after: self.wait_in_line(n) }));
+                }
                 Take::Denied(target) => return Some(Err(self.denied(view.params.wait(target, view.ticks)))),
                 Take::Impossible => return Some(Err(exceeds(n, view.params.capacity()))),
             }
@@ -408,6 +469,17 @@ impl<C: Clock> TokenBucket<C> {
         }
     }
 
+    /// How long until `n` permits have come behind those for whom others wait, about; never zero, since they come first.
+    #[cold]
+    #[inline(never)]
+    fn wait_in_line(&self, n: u64) -> Duration {
+        self.core.update(&self.clock, |params, word, ticks| {
+            let permits = self.line.demand().saturating_add(n);
+            let wait = self.duration(params.wait_in_line(word & INSTANT, ticks, permits));
+            (wait.max(Duration::from_nanos(1)), None)
+        })
+    }
+
     #[inline(always)]
     fn denied(&self, ticks: u64) -> RateLimitExceeded {
         RateLimitExceeded::Denied { retry_after: self.duration(ticks) }
@@ -416,12 +488,16 @@ impl<C: Clock> TokenBucket<C> {
     #[inline(always)]
     fn duration(&self, ticks: u64) -> Duration {
         // Asked for always: if that depended on the wait, a wait that nobody reads would have to be computed.
-        let length = self.clock.tick_length();
-        if ticks == u64::MAX {
-            return Duration::MAX;
-        }
-        Duration::from_nanos(length.nanos_rounded_up(ticks))
+        duration(self.clock.tick_length(), ticks)
     }
+}
+
+#[inline(always)]
+fn duration(length: TickLength, ticks: u64) -> Duration {
+    if ticks == u64::MAX {
+        return Duration::MAX;
+    }
+    Duration::from_nanos(length.nanos_rounded_up(ticks))
 }
 
 #[inline]

@@ -5,6 +5,8 @@ mod core;
 mod fixed;
 mod sliding;
 mod verbs;
+#[cfg(feature = "async")]
+mod wait;
 
 pub use self::builder::{FixedWindowCounterBuilder, SlidingWindowCounterBuilder};
 pub use self::fixed::FixedWindowCounter;

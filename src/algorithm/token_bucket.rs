@@ -12,7 +12,7 @@
 //!
 //! | bits of the word | name    | meaning                                                      |
 //! |------------------|---------|--------------------------------------------------------------|
-//! | 63               |         | 0; kept for waiters: a word with it lies after every instant |
+//! | 63               | WAIT    | somebody waits: a word with it lies after every instant      |
 //! | 62               | SLOT    | which of the two parameter slots is live                     |
 //! | 61 ..= 0         | instant | in units                                                     |
 //!
@@ -35,6 +35,8 @@ use crate::error::ConfigError;
 use crate::nanos::TickLength;
 use crate::quota::Quota;
 
+/// Somebody waits, so nobody else is served: with it a word lies after every instant, and the arithmetic denies.
+pub(crate) const WAIT: u64 = 1 << 63;
 /// The live parameter slot.
 pub(crate) const SLOT: u64 = 1 << 62;
 /// The instant, and the largest there is.
@@ -314,6 +316,15 @@ impl Params {
         let due = self.base.wrapping_add(elapsed);
         // It lies behind a reading beyond the horizon.
         if elapsed > self.horizon || due <= ticks { u64::MAX } else { due - ticks }
+    }
+
+    /// The ticks from `ticks` until `permits` have come, one after the other, beyond a burst too; `u64::MAX`: never.
+    pub(crate) fn wait_in_line(&self, instant: u64, ticks: u64, permits: u64) -> u64 {
+        if permits > INSTANT >> self.shift() {
+            return u64::MAX;
+        }
+        let target = instant.max(self.floor(ticks)) + (permits << self.shift());
+        if target <= self.full(ticks) { 0 } else { self.wait(target, ticks) }
     }
 
     /// The least number of ticks in which `units` accrue.

@@ -16,7 +16,7 @@
 //! `now` is of the last window in which anything was granted; its mark is that of the last grant. `closed` is what
 //! `now` was when that window was closed, so of an earlier one; if it is of the same window, somebody has begun to
 //! close it. A word of 0 is of window 0: never. The part, a sixteenth of the window, is kept by the strict law alone
-//! (k = 4, otherwise 0). WAIT is kept for waiters, and 0 now: a count with it lies above every limit.
+//! (k = 4, otherwise 0). WAIT is set in `now` while somebody waits: a count with it lies above every limit.
 //!
 //! docs/DESIGN.md has the protocol and the proofs.
 
@@ -76,7 +76,10 @@ pub(crate) struct Params {
 
 /// What a decision is made on.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct View {
+// Named by a sealed trait, if waiting is there.
+#[allow(unreachable_pub)]
+pub struct View {
+    /// With WAIT, if somebody waits.
     pub(crate) now: u64,
     /// Of no later window than `now`; 0 where the law does not slide.
     pub(crate) closed: u64,
@@ -175,6 +178,18 @@ impl Params {
         word & self.low
     }
 
+    /// The bit that says that somebody waits.
+    #[inline(always)]
+    pub(crate) fn wait_bit(&self) -> u64 {
+        (self.low >> 1) + 1
+    }
+
+    /// The view without that bit: what there is, whoever may have it.
+    #[inline(always)]
+    pub(crate) fn level(&self, view: &View) -> View {
+        View { now: view.now & !self.wait_bit(), ..*view }
+    }
+
     /// Whether `closed` is of a later window than `now`, which is out of date then.
     #[inline(always)]
     pub(crate) fn is_behind(&self, now: u64, closed: u64) -> bool {
@@ -230,7 +245,7 @@ impl Params {
         0
     }
 
-    /// The word to write if `n` permits, at most the limit, are there.
+    /// The word to write if `n` permits, at most the limit, are there; and nobody waits.
     #[inline(always)]
     pub(crate) fn take(&self, law: Law, view: &View, n: u64) -> Option<u64> {
         // The usual case, said apart: the mark stays, and nothing is being closed. All but the comparison with the
@@ -240,6 +255,10 @@ impl Params {
             let open = self.held(law, view);
             let ahead = self.begin(open.start) + self.window - view.nanos.min(self.last);
             return self.fits(law, &open, ahead, n).then_some(view.now + n);
+        }
+        // In a new window a count with WAIT is the previous one, or none.
+        if view.now & self.wait_bit() != 0 {
+            return None;
         }
         let open = self.open(law, view);
         self.fits(law, &open, self.ahead(view, &open), n).then(|| open.mark | (open.current + n))
@@ -318,6 +337,21 @@ impl Params {
             }
         };
         if due > self.last { u64::MAX } else { due }
+    }
+
+    /// Nanoseconds from the view's reading until `permits` have come, one after the other, beyond the limit too, about:
+    /// as if every window brought the limit. `u64::MAX`: never.
+    pub(crate) fn wait_in_line(&self, law: Law, view: &View, permits: u64) -> u64 {
+        let windows = permits.saturating_sub(1) / self.limit;
+        let rest = permits - windows * self.limit;
+        let first = match self.take(law, view, rest) {
+            // Later windows begin at edges, not so long after now.
+            Some(_) if windows > 0 => self.begin(self.open(law, view).start),
+            Some(_) => view.nanos,
+            None => self.due(law, view, rest),
+        };
+        let due = first.saturating_add(windows.saturating_mul(self.window));
+        if due > self.last { u64::MAX } else { due.saturating_sub(view.nanos) }
     }
 
     /// How many permits there are.

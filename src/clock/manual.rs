@@ -3,14 +3,13 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
-use core::panic::AssertUnwindSafe;
 use core::task::Waker;
 use core::time::Duration;
-use std::panic::catch_unwind;
 
 use crate::clock::Clock;
 use crate::nanos::Nanos;
 use crate::sync::{AtomicU64, Mutex, Ordering};
+use crate::wake::wake_all;
 use crate::word::cas;
 
 /// A clock that is moved by hand, for tests: of this crate and of its users.
@@ -70,32 +69,12 @@ impl ManualClock {
     /// Wakes everybody, outside of the lock: a waker may well move the clock or register again.
     fn wake(&self) {
         let wakers = core::mem::take(&mut *self.wakers());
-        WakeAll(wakers).run();
+        wake_all(wakers);
     }
 
     fn wakers(&self) -> impl core::ops::DerefMut<Target = Vec<Waker>> + '_ {
         // A poisoned list is as good as any: a push or a take either happened or not.
         self.shared.wakers.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
-}
-
-/// Wakes the rest also when one of the wakers panics.
-struct WakeAll(Vec<Waker>);
-
-impl WakeAll {
-    fn run(&mut self) {
-        while let Some(waker) = self.0.pop() {
-            waker.wake();
-        }
-    }
-}
-
-impl Drop for WakeAll {
-    fn drop(&mut self) {
-        // A second panic would end the process.
-        while let Some(waker) = self.0.pop() {
-            let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
-        }
     }
 }
 

@@ -6,6 +6,7 @@ use super::TokenBucket;
 use crate::clock::{Clock, MonotonicClock};
 use crate::error::ConfigError;
 use crate::quota::Quota;
+use crate::wait::Line;
 
 /// Builds a [`TokenBucket`]; made by [`TokenBucket::builder`].
 ///
@@ -26,6 +27,7 @@ pub struct TokenBucketBuilder<C: Clock = MonotonicClock> {
     clock: C,
     initial: Option<u64>,
     stats: bool,
+    line: Line,
 }
 
 impl<C: Clock> TokenBucketBuilder<C> {
@@ -39,12 +41,13 @@ impl<C: Clock> TokenBucketBuilder<C> {
     /// # Ok::<(), sluicegate::ConfigError>(())
     /// ```
     pub fn new(quota: Quota, clock: C) -> Self {
-        Self { quota, clock, initial: None, stats: false }
+        Self { quota, clock, initial: None, stats: false, line: Line::new() }
     }
 
     /// Another clock.
     pub fn clock<D: Clock>(self, clock: D) -> TokenBucketBuilder<D> {
-        TokenBucketBuilder { quota: self.quota, clock, initial: self.initial, stats: self.stats }
+        let Self { quota, initial, stats, line, .. } = self;
+        TokenBucketBuilder { quota, clock, initial, stats, line }
     }
 
     /// The permits that are there at first, instead of a whole burst; the rest comes at the rate, from `build` on.
@@ -56,6 +59,14 @@ impl<C: Clock> TokenBucketBuilder<C> {
     /// call, and a cache line for each core.
     pub fn stats(self) -> Self {
         Self { stats: true, ..self }
+    }
+
+    /// Refuses whoever would wait when so many do: at once, with an estimate of how long it would have been. Default: no
+    /// bound.
+    #[cfg(feature = "async")]
+    pub fn max_waiters(mut self, waiters: usize) -> Self {
+        self.line.set_max_waiters(waiters);
+        self
     }
 
     /// The bucket.
@@ -71,6 +82,7 @@ impl<C: Clock> TokenBucketBuilder<C> {
     /// ```
     pub fn build(self) -> Result<TokenBucket<C>, ConfigError> {
         let mut bucket = TokenBucket::with_clock(self.quota, self.clock)?;
+        bucket.line = self.line;
         if let Some(permits) = self.initial {
             let burst = self.quota.capacity();
             if permits > burst {

@@ -22,7 +22,9 @@ use alloc::boxed::Box;
 
 use crossbeam_utils::CachePadded;
 
-use crate::algorithm::token_bucket::{INSTANT, Params, SLOT, Scale};
+#[cfg(feature = "async")]
+use crate::algorithm::token_bucket::Take;
+use crate::algorithm::token_bucket::{INSTANT, Params, SLOT, Scale, WAIT};
 use crate::clock::Clock;
 use crate::error::ConfigError;
 use crate::params::Slot;
@@ -49,10 +51,13 @@ pub(crate) struct Core {
 }
 
 /// What a decision is made on: parameters that were live when `word` was read, after `ticks`.
-pub(crate) struct View {
+#[derive(Debug)]
+// Named by a sealed trait, if waiting is there.
+#[allow(unreachable_pub)]
+pub struct View {
     pub(crate) params: Params,
     pub(crate) ticks: u64,
-    /// The word without the name of the slot.
+    /// The word without the name of the slot: an instant, and WAIT if somebody waits, which makes it later than any.
     pub(crate) instant: u64,
     /// The slot that the word names, as it stands in it; apart, since it is known on the usual way.
     live: u64,
@@ -87,7 +92,8 @@ impl Core {
         }
     }
 
-    /// Runs `op(params, instant, ticks)` on the live state and writes the instant that it returns, if it does.
+    /// Runs `op(params, instant, ticks)` on the live state and writes the instant that it returns, if it does. Both
+    /// have WAIT in them, if somebody waits.
     ///
     /// `op` may run many times; only its last result counts.
     #[inline]
@@ -108,7 +114,7 @@ impl Core {
 
     /// The live parameters, a reading of the clock after them, and the word after that.
     #[inline]
-    fn look(&self, clock: &impl Clock) -> View {
+    pub(crate) fn look(&self, clock: &impl Clock) -> View {
         self.look_usual(clock).unwrap_or_else(|| self.look_again(clock))
     }
 
@@ -205,6 +211,44 @@ impl Core {
         }
     }
 
+    /// Takes `n` permits for the head of the line, and leaves WAIT set if `others` wait. `None`: the view is out of date.
+    ///
+    /// The word is read again: under the line's lock, so that whoever gives permits back after this finds a waker.
+    #[cfg(feature = "async")]
+    pub(crate) fn serve(&self, view: &mut View, n: u64, others: bool) -> Option<Take> {
+        // Ordering: Acquire, as in `look_at`.
+        let word = self.word.load(Ordering::Acquire);
+        view.instant = word ^ view.live;
+        if !self.is_current(view) {
+            return None;
+        }
+        loop {
+            let take = view.params.take(view.instant & INSTANT, view.ticks, n);
+            let Take::Granted(next) = take else {
+                return Some(take);
+            };
+            match self.commit(view, next | if others { WAIT } else { 0 }) {
+                Commit::Done => return Some(take),
+                Commit::Again => {}
+                Commit::Stale => return None,
+            }
+        }
+    }
+
+    /// Whether the view's parameters are still the live ones.
+    #[cfg(feature = "async")]
+    pub(crate) fn is_current(&self, view: &View) -> bool {
+        // Ordering: Acquire, as in `look_at`.
+        let word = self.word.load(Ordering::Acquire);
+        word & SLOT == view.live && self.slot(view.live).is_still(view.version)
+    }
+
+    /// Sets or clears WAIT, under the line's lock.
+    #[cfg(feature = "async")]
+    pub(crate) fn set_waiting(&self, waiting: bool) {
+        self.change_bits(|word| if waiting { word | WAIT } else { word & !WAIT });
+    }
+
     /// Counts from now on. Before the bucket is shared.
     pub(crate) fn start_counting(&mut self) {
         self.counters = Some(Box::new(Counters::new()));
@@ -215,6 +259,14 @@ impl Core {
     pub(crate) fn count(&self, allowed: bool) {
         if let Some(counters) = &self.counters {
             counters.record(allowed);
+        }
+    }
+
+    /// Counts one call that may have waited, if calls are counted.
+    #[cfg(feature = "async")]
+    pub(crate) fn count_wait(&self, allowed: bool, waited: ::core::time::Duration) {
+        if let Some(counters) = &self.counters {
+            counters.record_wait(allowed, waited);
         }
     }
 
@@ -236,8 +288,8 @@ impl Core {
         self.history.quota()
     }
 
-    /// Changes the quota. The level stays.
-    pub(crate) fn set_quota(&self, clock: &impl Clock, quota: &Quota) -> Result<(), ConfigError> {
+    /// Changes the quota, and tells whether anybody waits. The level stays.
+    pub(crate) fn set_quota(&self, clock: &impl Clock, quota: &Quota) -> Result<bool, ConfigError> {
         let finest = Scale::finest(quota)?;
         let _guard = self.setter.lock();
         self.start(clock, self.first.capacity());
@@ -260,18 +312,20 @@ impl Core {
             }
         };
         self.slots[0].write(&new);
-        self.return_to_slot_0();
+        // Both slots hold the same, so only the bit changes.
+        let replaced = self.change_bits(|word| word & !SLOT);
         self.history.set(quota, highest);
-        Ok(())
+        Ok(replaced & WAIT != 0)
     }
 
-    /// The last step of a change: both slots hold the same, so only the bit changes.
-    fn return_to_slot_0(&self) {
+    /// Changes bits that say nothing about the level, and tells the word before.
+    fn change_bits(&self, change: impl Fn(u64) -> u64) -> u64 {
         // Ordering: Relaxed; a guess for the exchange to check.
         let mut word = self.word.load(Ordering::Relaxed);
-        while let Err(observed) = cas(&self.word, word, word & !SLOT) {
+        while let Err(observed) = cas(&self.word, word, change(word)) {
             word = observed;
         }
+        word
     }
 }
 

@@ -6,6 +6,7 @@ use ::core::time::Duration;
 use super::{FixedWindowCounter, SlidingWindowCounter};
 use crate::clock::{Clock, MonotonicClock};
 use crate::error::ConfigError;
+use crate::wait::Line;
 
 /// Builds a [`FixedWindowCounter`]; made by [`FixedWindowCounter::builder`].
 ///
@@ -26,6 +27,7 @@ pub struct FixedWindowCounterBuilder<C: Clock = MonotonicClock> {
     window: Duration,
     clock: C,
     stats: bool,
+    line: Line,
 }
 
 impl<C: Clock> FixedWindowCounterBuilder<C> {
@@ -41,18 +43,27 @@ impl<C: Clock> FixedWindowCounterBuilder<C> {
     /// # Ok::<(), sluicegate::ConfigError>(())
     /// ```
     pub fn new(limit: u64, window: Duration, clock: C) -> Self {
-        Self { limit, window, clock, stats: false }
+        Self { limit, window, clock, stats: false, line: Line::new() }
     }
 
     /// Another clock.
     pub fn clock<D: Clock>(self, clock: D) -> FixedWindowCounterBuilder<D> {
-        FixedWindowCounterBuilder { limit: self.limit, window: self.window, clock, stats: self.stats }
+        let Self { limit, window, stats, line, .. } = self;
+        FixedWindowCounterBuilder { limit, window, clock, stats, line }
     }
 
     /// Counts calls, on stripes of their own so that counting does not contend: one more uncontended addition a call,
     /// and a cache line for each core.
     pub fn stats(self) -> Self {
         Self { stats: true, ..self }
+    }
+
+    /// Refuses whoever would wait when so many do: at once, with an estimate of how long it would have been. Default: no
+    /// bound.
+    #[cfg(feature = "async")]
+    pub fn max_waiters(mut self, waiters: usize) -> Self {
+        self.line.set_max_waiters(waiters);
+        self
     }
 
     /// The counter.
@@ -69,6 +80,7 @@ impl<C: Clock> FixedWindowCounterBuilder<C> {
     /// ```
     pub fn build(self) -> Result<FixedWindowCounter<C>, ConfigError> {
         let mut counter = FixedWindowCounter::with_clock(self.limit, self.window, self.clock)?;
+        counter.core.set_line(self.line);
         if self.stats {
             counter.core.start_counting();
         }
@@ -107,6 +119,7 @@ pub struct SlidingWindowCounterBuilder<C: Clock = MonotonicClock> {
     clock: C,
     strict: bool,
     stats: bool,
+    line: Line,
 }
 
 impl<C: Clock> SlidingWindowCounterBuilder<C> {
@@ -122,7 +135,7 @@ impl<C: Clock> SlidingWindowCounterBuilder<C> {
     /// # Ok::<(), sluicegate::ConfigError>(())
     /// ```
     pub fn new(limit: u64, window: Duration, clock: C) -> Self {
-        Self { limit, window, clock, strict: false, stats: false }
+        Self { limit, window, clock, strict: false, stats: false, line: Line::new() }
     }
 
     /// Never more than the limit in any interval of a window's length: see [`SlidingWindowCounter::strict`].
@@ -132,14 +145,22 @@ impl<C: Clock> SlidingWindowCounterBuilder<C> {
 
     /// Another clock.
     pub fn clock<D: Clock>(self, clock: D) -> SlidingWindowCounterBuilder<D> {
-        let Self { limit, window, strict, stats, .. } = self;
-        SlidingWindowCounterBuilder { limit, window, clock, strict, stats }
+        let Self { limit, window, strict, stats, line, .. } = self;
+        SlidingWindowCounterBuilder { limit, window, clock, strict, stats, line }
     }
 
     /// Counts calls, on stripes of their own so that counting does not contend: one more uncontended addition a call,
     /// and a cache line for each core.
     pub fn stats(self) -> Self {
         Self { stats: true, ..self }
+    }
+
+    /// Refuses whoever would wait when so many do: at once, with an estimate of how long it would have been. Default: no
+    /// bound.
+    #[cfg(feature = "async")]
+    pub fn max_waiters(mut self, waiters: usize) -> Self {
+        self.line.set_max_waiters(waiters);
+        self
     }
 
     /// The counter.
@@ -157,6 +178,7 @@ impl<C: Clock> SlidingWindowCounterBuilder<C> {
     /// ```
     pub fn build(self) -> Result<SlidingWindowCounter<C>, ConfigError> {
         let mut counter = SlidingWindowCounter::with_law(self.limit, self.window, self.clock, self.strict)?;
+        counter.core.set_line(self.line);
         if self.stats {
             counter.core.start_counting();
         }

@@ -12,6 +12,8 @@
 //! refund:  look; a's window not open -> nothing; cas(now, a, a less n), lost: as above; another window -> nothing
 //! ```
 //!
+//! WAIT stays in `now` as it is, but for the line (see `wait`), and never gets into `closed`.
+//!
 //! An exchange leaves `{window, count}` only after `closed` is at least that, so whoever sees a window in `now` finds in
 //! `closed` what the one before it came to: or more, by what was given back while it was being closed. Windows come
 //! first in the order of words, so to close an earlier one late raises nothing. docs/DESIGN.md has the argument in full.
@@ -26,6 +28,9 @@ use crate::clock::Clock;
 use crate::error::RateLimitExceeded;
 use crate::stats::{Counters, RateLimiterStats};
 use crate::sync::{AtomicU64, Ordering, const_fn};
+use crate::wait::Line;
+#[cfg(feature = "async")]
+use crate::wait::Serve;
 use crate::word::{cas, raise};
 
 #[derive(Debug)]
@@ -40,6 +45,7 @@ pub(crate) struct Core {
     closed: AtomicU64,
     params: Params,
     counters: Option<Box<Counters>>,
+    line: Line,
 }
 
 impl Core {
@@ -51,6 +57,7 @@ impl Core {
                 closed: AtomicU64::new(0),
                 params,
                 counters: None,
+                line: Line::new(),
             }
         }
     }
@@ -58,6 +65,11 @@ impl Core {
     /// Counts from now on. Before the counter is shared.
     pub(crate) fn start_counting(&mut self) {
         self.counters = Some(Box::new(Counters::new()));
+    }
+
+    /// Another line. Before the counter is shared.
+    pub(crate) fn set_line(&mut self, line: Line) {
+        self.line = line;
     }
 
     pub(crate) const fn params(&self) -> &Params {
@@ -83,8 +95,9 @@ impl Core {
         result
     }
 
+    /// The same, not counted; of no more than nothing.
     #[inline(always)]
-    fn acquire(&self, law: Law, clock: &impl Clock, n: u64) -> Result<(), RateLimitExceeded> {
+    pub(crate) fn acquire(&self, law: Law, clock: &impl Clock, n: u64) -> Result<(), RateLimitExceeded> {
         self.check(n)?;
         let mut view = self.look(law, clock);
         // Whether the words were read before the clock.
@@ -112,7 +125,10 @@ impl Core {
                 }
                 in_order = false;
             } else if in_order {
-                return Err(RateLimitExceeded::Denied { retry_after: self.wait(law, &view, n) });
+                let somebody_waits = view.now & self.params.wait_bit() != 0;
+                let retry_after =
+                    if somebody_waits { self.wait_in_line(law, clock, n) } else { self.wait(law, &view, n) };
+                return Err(RateLimitExceeded::Denied { retry_after });
             } else {
                 // Others were faster, perhaps by much: the words are no longer those of the reading, and what is denied
                 // at it may be there now. To look again is to have lost an exchange, so this ends.
@@ -141,9 +157,24 @@ impl Core {
         }
     }
 
+    /// Until `n` permits have come behind those for whom others wait, about; never zero, since they come first.
+    #[cold]
+    #[inline(never)]
+    fn wait_in_line(&self, law: Law, clock: &impl Clock, n: u64) -> Duration {
+        self.estimate(law, &self.look(law, clock), self.line.demand(), n).max(Duration::from_nanos(1))
+    }
+
+    /// From the view's reading until `n` permits have come behind `ahead` of them, about.
+    pub(crate) fn estimate(&self, law: Law, view: &View, ahead: u64, n: u64) -> Duration {
+        match self.params.wait_in_line(law, &self.params.level(view), ahead.saturating_add(n)) {
+            u64::MAX => Duration::MAX,
+            wait => Duration::from_nanos(wait),
+        }
+    }
+
     /// Both words, and a reading of the clock after them.
     #[inline(always)]
-    fn look(&self, law: Law, clock: &impl Clock) -> View {
+    pub(crate) fn look(&self, law: Law, clock: &impl Clock) -> View {
         // Ordering: Acquire pairs with the exchange that opened the window: who sees it sees in `closed` what the
         // one before it came to.
         let (now, closed) = self.words(law, self.now.load(Ordering::Acquire));
@@ -173,7 +204,7 @@ impl Core {
     #[inline(always)]
     fn commit(&self, law: Law, view: &mut View, next: u64) -> bool {
         if law.slides() && !self.params.same_window(view.now, next) {
-            raise(&self.closed, view.now);
+            raise(&self.closed, view.now & !self.params.wait_bit());
         }
         match cas(&self.now, view.now, next) {
             Ok(_) => true,
@@ -201,10 +232,14 @@ impl Core {
         let open = view.now;
         // Not in a later window: what was granted there is not what is given back.
         while self.params.same_window(view.now, open) {
-            let Some(next) = self.params.give_back(law, &view, n) else {
+            let level = self.params.level(&view);
+            let (Some(next), wait) = (self.params.give_back(law, &level, n), view.now ^ level.now) else {
                 return;
             };
-            if self.commit(law, &mut view, next) {
+            if self.commit(law, &mut view, next | wait) {
+                if wait != 0 {
+                    self.line.wake_head();
+                }
                 return;
             }
         }
@@ -212,7 +247,7 @@ impl Core {
 
     #[inline]
     pub(crate) fn available(&self, law: Law, clock: &impl Clock) -> u64 {
-        self.params.available(law, &self.look(law, clock))
+        self.params.available(law, &self.params.level(&self.look(law, clock)))
     }
 
     #[inline]
@@ -224,8 +259,55 @@ impl Core {
     ) -> Result<Duration, RateLimitExceeded> {
         self.check(n)?;
         let view = self.look(law, clock);
-        let there = n == 0 || self.params.take(law, &view, n).is_some();
-        Ok(if there { Duration::ZERO } else { self.wait(law, &view, n) })
+        Ok(if n == 0 || self.params.take(law, &view, n).is_some() {
+            Duration::ZERO
+        } else if view.now & self.params.wait_bit() != 0 {
+            self.wait_in_line(law, clock, n)
+        } else {
+            self.wait(law, &view, n)
+        })
+    }
+}
+
+/// For the line.
+#[cfg(feature = "async")]
+impl Core {
+    pub(crate) fn line(&self) -> &Line {
+        &self.line
+    }
+
+    /// Takes `n` permits, at most the limit, for the head of the line, and leaves WAIT set if `others` wait.
+    ///
+    /// The words are read again: under the line's lock, so that whoever gives permits back after this finds a waker.
+    pub(crate) fn serve(&self, law: Law, view: &mut View, n: u64, others: bool) -> Serve {
+        // Ordering: Acquire, as in `look`.
+        (view.now, view.closed) = self.words(law, self.now.load(Ordering::Acquire));
+        loop {
+            let level = self.params.level(view);
+            let Some(next) = self.params.take(law, &level, n) else {
+                return Serve::Later(self.wait(law, &level, n));
+            };
+            if self.commit(law, view, next | if others { self.params.wait_bit() } else { 0 }) {
+                return Serve::Served;
+            }
+        }
+    }
+
+    /// Sets or clears WAIT, under the line's lock.
+    pub(crate) fn set_waiting(&self, waiting: bool) {
+        let wait = self.params.wait_bit();
+        // Ordering: Relaxed; a guess for the exchange to check.
+        let mut now = self.now.load(Ordering::Relaxed);
+        while let Err(observed) = cas(&self.now, now, if waiting { now | wait } else { now & !wait }) {
+            now = observed;
+        }
+    }
+
+    /// Counts one call that may have waited, if calls are counted.
+    pub(crate) fn count_wait(&self, allowed: bool, waited: Duration) {
+        if let Some(counters) = &self.counters {
+            counters.record_wait(allowed, waited);
+        }
     }
 }
 

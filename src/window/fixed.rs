@@ -61,7 +61,7 @@ use crate::window::FixedWindowCounterBuilder;
 /// ```
 pub struct FixedWindowCounter<C: Clock = MonotonicClock> {
     pub(super) core: Core,
-    clock: C,
+    pub(super) clock: C,
 }
 
 #[cfg(feature = "std")]
@@ -158,7 +158,7 @@ impl<C: Clock> FixedWindowCounter<C> {
     }
 
     #[inline(always)]
-    const fn law(&self) -> Law {
+    pub(super) const fn law(&self) -> Law {
         Law::Fixed
     }
 }

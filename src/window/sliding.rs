@@ -87,7 +87,7 @@ use crate::window::SlidingWindowCounterBuilder;
 /// ```
 pub struct SlidingWindowCounter<C: Clock = MonotonicClock> {
     pub(super) core: Core,
-    clock: C,
+    pub(super) clock: C,
 }
 
 /// The law, so that whoever inlines it knows that it slides.
@@ -258,7 +258,7 @@ impl<C: Clock> SlidingWindowCounter<C> {
     }
 
     #[inline(always)]
-    const fn law(&self) -> Law {
+    pub(super) const fn law(&self) -> Law {
         law_of(self.core.params().is_strict())
     }
 }

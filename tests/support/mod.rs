@@ -7,5 +7,6 @@ pub mod intervals;
 pub mod oracle;
 pub mod quotas;
 pub mod threads;
+pub mod waiting;
 pub mod window_oracle;
 pub mod windows;

@@ -1,0 +1,310 @@
+//! A place in the line: the steps that threads and tasks take alike, and the future of those who are tasks.
+
+use core::fmt;
+use core::future::Future;
+use core::marker::PhantomData;
+use core::pin::Pin;
+use core::task::{Context, Poll, Waker};
+use core::time::Duration;
+
+use super::timer::Timer;
+use super::{Serve, Source};
+use crate::clock::{Clock, MonotonicClock};
+use crate::error::RateLimitExceeded;
+use crate::nanos::Nanos;
+use crate::token_bucket::TokenBucket;
+use crate::wake::wake_quietly;
+
+type Outcome = Result<(), RateLimitExceeded>;
+
+/// Nobody sleeps longer without a look: a clock may have jumped.
+const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+
+/// Somebody who waits, or is about to.
+///
+/// Dropped while it is in the line it leaves, and no trace of it stays.
+pub(crate) struct Place<'a, S: Source> {
+    source: &'a S,
+    n: u64,
+    timeout: Option<Duration>,
+    state: State,
+}
+
+enum State {
+    /// Not polled yet.
+    New,
+    /// In the line.
+    Joined(Joined),
+    Done,
+}
+
+#[derive(Clone, Copy)]
+struct Joined {
+    /// In the line.
+    key: usize,
+    /// By the limiter's clock.
+    since: Nanos,
+    /// What was slept in full. It counts towards the deadline whatever the clock says: one that steps back an hour must
+    /// not stretch a wait of a second.
+    slept: Duration,
+}
+
+/// What to do now.
+pub(crate) enum Step {
+    Done(Outcome),
+    /// Sleep until woken, or for so long.
+    Sleep(Option<Duration>),
+}
+
+impl<'a, S: Source> Place<'a, S> {
+    pub(crate) fn new(source: &'a S, n: u64, timeout: Option<Duration>) -> Self {
+        Self { source, n, timeout, state: State::New }
+    }
+
+    /// A sleep of this length was slept to its end.
+    pub(crate) fn slept(&mut self, time: Duration) {
+        if let State::Joined(joined) = &mut self.state {
+            joined.slept = joined.slept.saturating_add(time);
+        }
+    }
+
+    /// Goes on until there is nothing to do but to sleep; `waker` ends that.
+    pub(crate) fn step(&mut self, waker: &Waker) -> Step {
+        let joined = match &self.state {
+            State::New => match self.join() {
+                Ok(joined) => {
+                    self.state = State::Joined(joined);
+                    joined
+                }
+                Err(outcome) => return self.finish(outcome, Duration::ZERO),
+            },
+            State::Joined(joined) => *joined,
+            State::Done => return Step::Sleep(None),
+        };
+        self.look(joined, waker)
+    }
+
+    /// Into the line, unless that is not needed or of no use.
+    fn join(&self) -> Result<Joined, Outcome> {
+        let Self { source, n, timeout, .. } = self;
+        match source.try_take(*n) {
+            Err(RateLimitExceeded::Denied { .. }) => {}
+            outcome => return Err(outcome),
+        }
+        let view = source.look();
+        let since = source.clock().now();
+        let mut line = source.line().lock();
+        let estimate = source.estimate(&view, source.line().demand(), *n);
+        if line.is_full() || timeout.is_some_and(|timeout| estimate > timeout) {
+            return Err(Err(RateLimitExceeded::Denied { retry_after: estimate }));
+        }
+        if line.is_empty() {
+            source.set_waiting(true);
+        }
+        Ok(Joined { key: line.push(*n), since, slept: Duration::ZERO })
+    }
+
+    fn look(&mut self, joined: Joined, waker: &Waker) -> Step {
+        let Self { source, n, .. } = *self;
+        // A clock that is moved by hand might have been, between the reading and the registration: so after that,
+        // once more.
+        let mut is_registered = false;
+        loop {
+            // Cloned before the lock is taken: that is the caller's code.
+            let stored = waker.clone();
+            // Before the view: what has come until a deadline that is over is then in it.
+            let waited = self.waited(joined);
+            let mut view = source.look();
+            let left = self.timeout.map(|timeout| timeout.saturating_sub(waited));
+
+            let mut line = source.line().lock();
+            // Or one that wants more than a call can get now would sleep on: whoever changed the quota before this has
+            // found no waker to wake.
+            if !source.is_current(&view) {
+                continue;
+            }
+            let capacity = source.capacity(&view);
+            if n > capacity {
+                drop(line);
+                self.leave(joined.key);
+                return self.finish(Err(RateLimitExceeded::ExceedsCapacity { requested: n, capacity }), waited);
+            }
+            let due = if line.is_head(joined.key) {
+                match source.serve(&mut view, n, !line.is_alone()) {
+                    Serve::Served => {
+                        let wakers = line.unlink(joined.key);
+                        drop(line);
+                        // Before anybody's code runs, which might panic.
+                        let step = self.finish(Ok(()), waited);
+                        wake_next(wakers);
+                        return step;
+                    }
+                    Serve::Stale => continue,
+                    Serve::Later(due) => Some(due),
+                }
+            } else {
+                None
+            };
+            if left.is_some_and(|left| left.is_zero()) {
+                drop(line);
+                self.leave(joined.key);
+                let retry_after = source.estimate(&view, source.line().demand(), n);
+                return self.finish(Err(RateLimitExceeded::Denied { retry_after }), waited);
+            }
+            let old = line.store(joined.key, stored);
+            drop(line);
+            drop(old);
+
+            let sleep = match (due, left) {
+                // The one before wakes it.
+                (None, None) => return Step::Sleep(None),
+                (due, left) => due.unwrap_or(Duration::MAX).min(left.unwrap_or(Duration::MAX)),
+            };
+            if is_registered {
+                return Step::Sleep(None);
+            }
+            if !source.clock().wake_on_change(waker) {
+                return Step::Sleep(Some(sleep.min(LONGEST_SLEEP)));
+            }
+            is_registered = true;
+        }
+    }
+
+    /// How long it has waited: by the clock, but no less than it slept.
+    fn waited(&self, joined: Joined) -> Duration {
+        let now = self.source.clock().now().as_nanos();
+        Duration::from_nanos(now.saturating_sub(joined.since.as_nanos())).max(joined.slept)
+    }
+
+    fn finish(&mut self, outcome: Outcome, waited: Duration) -> Step {
+        self.state = State::Done;
+        if self.n > 0 {
+            self.source.count(outcome.is_ok(), waited);
+        }
+        Step::Done(outcome)
+    }
+
+    /// Out of the line, with nothing taken.
+    fn leave(&mut self, key: usize) {
+        let mut line = self.source.line().lock();
+        let wakers = line.unlink(key);
+        if line.is_empty() {
+            self.source.set_waiting(false);
+        }
+        drop(line);
+        self.state = State::Done;
+        wake_next(wakers);
+    }
+}
+
+/// Of one that left: its own waker is dropped, that of the new head is woken.
+///
+/// A panic of that one's is not passed on: it has been reported, and this one must learn what became of its call.
+fn wake_next([own, next]: [Option<Waker>; 2]) {
+    if let Some(next) = next {
+        let _ = wake_quietly(next);
+    }
+    drop(own);
+}
+
+impl<S: Source> Drop for Place<'_, S> {
+    fn drop(&mut self) {
+        if let State::Joined(joined) = self.state {
+            self.leave(joined.key);
+        }
+    }
+}
+
+/// The future of `acquire`, `acquire_n` and `acquire_timeout`: ready when the permits are taken, or when they will not be.
+///
+/// It joins the line when it is first polled, and takes its permits itself when it is polled as the head; nothing is
+/// taken before. Whoever holds it without polling it holds up those behind, and one that is forgotten
+/// ([`core::mem::forget`]) in the line holds them up for ever. Polled again after it was ready, it is pending.
+///
+/// # Cancel safety
+/// Dropped before it is ready it leaves the line; nothing was charged, and the next one is woken.
+///
+/// ```
+/// use sluicegate::{Quota, RateLimitExceeded, TokenBucket};
+///
+/// let bucket = TokenBucket::new(Quota::per_second(1_000).burst(1))?;
+/// let permits = async {
+///     bucket.acquire().await?;
+///     bucket.acquire().await?; // a millisecond later
+///     bucket.acquire_n(2).await // more than ever fits
+/// };
+/// let never = futures_lite::future::block_on(permits).unwrap_err();
+/// assert_eq!(never, RateLimitExceeded::ExceedsCapacity { requested: 2, capacity: 1 });
+/// # Ok::<(), sluicegate::ConfigError>(())
+/// ```
+#[must_use = "futures do nothing unless they are polled"]
+pub struct Acquire<'a, C: Clock = MonotonicClock, L: Source<Clock = C> = TokenBucket<C>> {
+    place: Place<'a, L>,
+    /// Made when it is first needed: for the head, and for who has a deadline.
+    timer: Option<Timer>,
+    /// What it was last set to, until it rang.
+    running: Option<Duration>,
+    clock: PhantomData<fn() -> C>,
+}
+
+impl<'a, C: Clock, L: Source<Clock = C>> Acquire<'a, C, L> {
+    pub(crate) fn new(limiter: &'a L, n: u64, timeout: Option<Duration>) -> Self {
+        Self { place: Place::new(limiter, n, timeout), timer: None, running: None, clock: PhantomData }
+    }
+
+    /// Whether the timer, if it runs, has rung; then that counts as slept.
+    fn rings(&mut self, context: &mut Context<'_>) -> bool {
+        let (Some(timer), Some(time)) = (&mut self.timer, self.running) else {
+            return false;
+        };
+        let rings = timer.poll(context).is_ready();
+        if rings {
+            self.running = None;
+            self.place.slept(time);
+        }
+        rings
+    }
+}
+
+impl<C: Clock, L: Source<Clock = C>> Future for Acquire<'_, C, L> {
+    type Output = Outcome;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
+        let this = &mut *self;
+        this.rings(context);
+        loop {
+            match this.place.step(context.waker()) {
+                Step::Done(outcome) => {
+                    this.timer = None;
+                    return Poll::Ready(outcome);
+                }
+                Step::Sleep(None) => {
+                    this.running = None;
+                    return Poll::Pending;
+                }
+                // One that rings no later goes on: started anew at every poll, no sleep might ever come to its end.
+                Step::Sleep(Some(time)) if this.running.is_some_and(|running| running <= time) => {}
+                Step::Sleep(Some(time)) => {
+                    match &mut this.timer {
+                        Some(timer) => timer.reset(time),
+                        None => this.timer = Some(this.place.source.clock().timer(time)),
+                    }
+                    this.running = Some(time);
+                }
+            }
+            if !this.rings(context) {
+                return Poll::Pending;
+            }
+        }
+    }
+}
+
+impl<C: Clock, L: Source<Clock = C>> fmt::Debug for Acquire<'_, C, L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Acquire")
+            .field("permits", &self.place.n)
+            .field("timeout", &self.place.timeout)
+            .field("is_waiting", &matches!(self.place.state, State::Joined(_)))
+            .finish_non_exhaustive()
+    }
+}
