@@ -1,13 +1,12 @@
 //! Waking, which is code of somebody else's: it may panic, and it may call back. Never with a lock held.
 
-use alloc::vec::Vec;
 use core::panic::AssertUnwindSafe;
 use core::task::Waker;
 use std::panic::{catch_unwind, resume_unwind};
 use std::thread::{self, panicking};
 
 /// Wakes all, the rest also when one of them panics; then that panic goes on, unless there is one already.
-pub(crate) fn wake_all(wakers: Vec<Waker>) {
+pub(crate) fn wake_all(wakers: impl IntoIterator<Item = Waker>) {
     let mut panic = None;
     for waker in wakers {
         if let Err(payload) = wake_quietly(waker) {

@@ -161,3 +161,28 @@ fn a_window_counter_is_made_in_place() {
     });
     assert_eq!(made, 0);
 }
+
+/// Ten thousand tasks in the line: their places come from one slab, which grows by doubling, and only the head has a
+/// timer. Nothing is polled but the one that is woken.
+#[test]
+fn waiters_allocate_no_more_than_places() {
+    use std::future::Future;
+    use std::pin::Pin;
+    use std::task::{Context, Waker};
+
+    let bucket = TokenBucket::builder(Quota::per_day(1)).initial(0).build().unwrap();
+    let mut waiting: Vec<_> = (0..10_000).map(|_| bucket.acquire()).collect();
+    let mut context = Context::from_waker(Waker::noop());
+    // The timers' own thread starts with the first of them.
+    assert!(Pin::new(&mut waiting[0]).poll(&mut context).is_pending());
+    let joining = allocations(|| {
+        assert!(waiting.iter_mut().all(|wait| Pin::new(wait).poll(&mut context).is_pending()));
+    });
+    println!("{joining} allocations and frees for 10,000 waiters");
+    assert!(joining <= 64, "{joining}");
+    let serving = allocations(|| {
+        bucket.refund(1);
+        assert!(Pin::new(&mut waiting[0]).poll(&mut context).is_ready());
+    });
+    assert!(serving <= 16, "{serving}");
+}

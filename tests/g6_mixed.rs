@@ -402,3 +402,26 @@ fn threads_wait_for_windows_in_real_time() {
     });
     assert!((2 * window..SOON).contains(&started.elapsed()), "four in four windows");
 }
+
+/// A task that has spent tokio's cooperative budget finds every resource of the runtime pending; a blocking wait uses
+/// none of them.
+#[test]
+fn a_task_that_has_spent_its_budget_can_block() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build().unwrap();
+    let outcome = runtime.block_on(async {
+        let spent = tokio::spawn(async {
+            let bucket = TokenBucket::new(Quota::per_second(100).burst(1)).unwrap();
+            let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
+            for number in 0..1_000 {
+                sender.send(number).unwrap();
+            }
+            // 128 messages are the budget of one poll; none is left after that.
+            let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+            while receiver.poll_recv(&mut context).is_ready() {}
+            assert!(!receiver.is_empty());
+            (bucket.blocking_acquire(), bucket.blocking_acquire_timeout(1, SOON))
+        });
+        tokio::time::timeout(Duration::from_secs(20), spent).await
+    });
+    assert_eq!(outcome.expect("it does not hang").expect("it does not panic"), (Ok(()), Ok(())));
+}

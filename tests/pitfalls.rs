@@ -313,3 +313,32 @@ fn the_end_of_time_fails_closed() {
         }
     }
 }
+
+/// A wait as a slot in the future, handed out by moving the word on: B and C hold the seconds 1 and 2, B goes, D is given
+/// the second 2 as well, and two come at one instant.
+#[test]
+fn a_wait_that_is_given_up_moves_nobody_onto_another_ones_slot() {
+    use std::future::Future;
+    use std::pin::Pin;
+    use std::task::{Context, Waker};
+
+    fn is_served<F: Future<Output = Result<(), RateLimitExceeded>> + Unpin>(wait: &mut F) -> bool {
+        Pin::new(wait).poll(&mut Context::from_waker(Waker::noop())).is_ready()
+    }
+
+    let clock = ManualClock::new();
+    let bucket = TokenBucket::with_clock(Quota::per_second(1), clock.clone()).unwrap();
+    assert_eq!(bucket.try_acquire(), Ok(()));
+    let (mut b, mut c, mut d) = (bucket.acquire(), bucket.acquire(), bucket.acquire());
+    assert!(!is_served(&mut b) && !is_served(&mut c));
+    clock.advance(Duration::from_millis(500));
+    drop(b);
+    assert!(!is_served(&mut d));
+    clock.advance(Duration::from_millis(500));
+    assert!(!is_served(&mut d) && is_served(&mut c) && !is_served(&mut d));
+    clock.advance(Duration::from_millis(999));
+    assert!(!is_served(&mut d));
+    clock.advance(Duration::from_millis(1));
+    assert!(is_served(&mut d));
+    assert!(bucket.try_acquire().is_err());
+}

@@ -200,6 +200,23 @@ fn head_leaves_refund() {
     });
 }
 
+/// Three at once: the head goes, permits come back, and the one behind it looks.
+#[test]
+fn head_leaves_while_another_thread_refunds() {
+    model("head_leaves_while_another_thread_refunds", 2, || {
+        let (bucket, clock) = drained(1);
+        let mut leaver = bucket.acquire();
+        assert!(is_pending(&mut leaver));
+        let next = waiter(&bucket, 1);
+        let other = bucket.clone();
+        let refund = thread::spawn(move || other.refund(1));
+        drop(leaver);
+        refund.join().unwrap();
+        assert_eq!(next.join().unwrap(), Ok(()));
+        assert_is_idle(&bucket, &clock);
+    });
+}
+
 /// Kills `leaver-wakes-nobody`, who was served here: of two whose permits come at once, the second one sleeps on.
 #[test]
 fn two_served() {

@@ -71,7 +71,7 @@ impl Line {
     #[inline(never)]
     pub(crate) fn wake_head(&self) {
         let waker = self.lock().take_head_waker();
-        wake_all(waker.into_iter().collect());
+        wake_all(waker);
     }
 
     /// The same after a change of quota, together with all that want more than a call can get now.
