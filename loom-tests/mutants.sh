@@ -41,8 +41,8 @@ field-stores-are-relaxed ; params.rs ; s/field\.store\(value, Ordering::Release\
 field-loads-are-relaxed ; params.rs ; s/field\.load\(Ordering::Acquire\)/field.load(Ordering::Relaxed)/ ; look_set_quota
 word-load-is-relaxed ; token_bucket/core.rs ; s/self\.word\.load\(Ordering::Acquire\)/self.word.load(Ordering::Relaxed)/g ; refund_set_quota
 exchange-is-relaxed ; word.rs ; s/Ordering::AcqRel, Ordering::Acquire/Ordering::Relaxed, Ordering::Relaxed/ ; refund_set_quota
-opens-before-closing ; window/core.rs ; s/(if law\.slides\(\) && !self\.params\.same_window\(view\.now, next\) \{\s*raise\(&self\.closed, view\.now\);\s*\})\s*(match cas\(&self\.now, view\.now, next\) \{)\s*Ok\(_\) => true,/$2 Ok(_) => { $1 true }/s ; acquire_acquire_in_a_new_window
-closes-once ; window/core.rs ; s/!self\.params\.same_window\(view\.now, next\) \{/!self.params.same_window(view.now, next) \&\& !self.params.same_window(view.now, view.closed) {/ ; across_an_edge
+opens-before-closing ; window/core.rs ; s/(if law\.slides\(\) && !self\.params\.same_window\(view\.now, next\) \{\s*raise\(&self\.closed, view\.now & !self\.params\.wait_bit\(\)\);\s*\})\s*(match cas\(&self\.now, view\.now, next\) \{)\s*Ok\(_\) => true,/$2 Ok(_) => { $1 true }/s ; acquire_acquire_in_a_new_window
+closes-once ; window/core.rs ; s/!self\.params\.same_window\(view\.now, next\) \{/!self.params.same_window(view.now, next) \&\& !self.params.same_window(view.now, view.closed) {/ ; no_interval_is_above
 closing-goes-back ; word.rs ; s/word\.fetch_max\(new, Ordering::Release\)/word.store(new, Ordering::Release)/ ; several_roll_overs
 ignores-a-begun-closing ; algorithm/window.rs ; s/law\.slides\(\) && self\.same_window\(view\.now, view\.closed\)/false/; s/\(!law\.slides\(\) \|\| !self\.same_window\(view\.now, view\.closed\)\)/true/g ; being_closed
 late-thread-goes-back ; algorithm/window.rs ; s/self\.window_of\(view\.stamp\)\.max\(held\.start \+ if closing \{ self\.span \} else \{ 0 \}\)/self.window_of(view.stamp)/ ; late_thread

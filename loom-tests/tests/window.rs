@@ -101,8 +101,8 @@ fn acquire_acquire_in_a_new_window() {
     );
 }
 
-/// Kills `closes-once`: a grant that comes between the closing of a window and the opening of the next one is missing
-/// in what was closed.
+/// Kills `late-thread-goes-back`. A grant that comes between the closing of a window and the opening of the next one is in
+/// what was closed.
 #[test]
 fn acquire_acquire_across_an_edge() {
     race(
