@@ -65,6 +65,9 @@ setter-reads-the-flag-first ; token_bucket/core.rs ; s/let replaced = self\.chan
 waker-stored-after-the-look ; wait/acquire.rs ; s/let old = line\.store\(joined\.key, stored\);/drop(line); let mut line = source.line().lock(); let old = line.store(joined.key, stored);/ ; head_refund
 serves-without-the-lock ; wait/acquire.rs ; s/let due = if line\.is_head\(joined\.key\) \{\s*match source\.serve\(&mut view, n, !line\.is_alone\(\)\) \{/let due = if line.is_head(joined.key) { let others = !line.is_alone(); drop(line); let served = source.serve(\&mut view, n, others); line = source.line().lock(); match served {/ ; head_served
 looks-on-an-old-quota ; wait/acquire.rs ; s/if !source\.is_current\(&view\) \{\s*continue;\s*\}// ; shrinks_below_one_behind
+flag-is-stored ; token_bucket/core.rs ; s/while let Err\(observed\) = cas\(&self\.word, word, change\(word\)\) \{\s*word = observed;\s*\}\s*word/self.word.store(change(word), Ordering::Release); word += 0; word/ ; clock_that_runs
+window-flag-is-stored ; window/core.rs ; s/while let Err\(observed\) = cas\(&self\.now, now, if waiting \{ now \| wait \} else \{ now & !wait \}\) \{\s*now = observed;\s*\}/now = if waiting { now | wait } else { now \& !wait }; self.now.store(now, Ordering::Release);/ ; window_head_refund
+window-serves-on-old-words ; window/core.rs ; s/\(view\.now, view\.closed\) = self\.words\(law, self\.now\.load\(Ordering::Acquire\)\);\s*loop/loop/ ; window_head_refund
 LIST
 }
 

@@ -28,8 +28,8 @@ use core::time::Duration;
 pub enum RateLimitExceeded {
     /// Not now: the same call succeeds after exactly this, if nobody else comes.
     ///
-    /// Exact in the clock's own nanoseconds: one earlier it is still denied. `Duration::MAX` where the moment lies
-    /// beyond the limiter's horizon.
+    /// Exact in the clock's own nanoseconds: one earlier it is still denied. While others wait in line it is an estimate
+    /// that counts the demand ahead, and never zero. `Duration::MAX` where the moment lies beyond the limiter's horizon.
     Denied {
         /// How long until the same call would succeed.
         retry_after: Duration,

@@ -346,7 +346,8 @@ impl<C: Clock> TokenBucket<C> {
     }
 
     /// How long until `n` permits are there, if nobody else comes: exactly, in the clock's own nanoseconds; zero if
-    /// they are there now, and `Duration::MAX` where that lies beyond the bucket's horizon.
+    /// they are there now, and `Duration::MAX` where that lies beyond the bucket's horizon. While others wait in line it is
+    /// an estimate that counts the demand ahead, and never zero.
     ///
     /// # Errors
     /// [`ExceedsCapacity`](RateLimitExceeded::ExceedsCapacity) if `n` is above the burst, so that they never will be.

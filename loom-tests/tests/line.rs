@@ -72,6 +72,15 @@ fn is_pending<F: Future + Unpin>(future: &mut F) -> bool {
     std::pin::Pin::new(future).poll(&mut Context::from_waker(Waker::noop())).is_pending()
 }
 
+/// A clock that wakes nobody when it moves, and in the models it does not.
+struct StandingClock;
+
+impl Clock for StandingClock {
+    fn now(&self) -> Nanos {
+        Nanos::from_nanos(7)
+    }
+}
+
 type Bucket = TokenBucket<HandClock>;
 
 /// One permit in 100 ns, all of them taken.
@@ -118,18 +127,9 @@ fn head_clock_moved() {
     });
 }
 
-/// Kills `serves-on-an-old-word`: the head's view is from before the refund, its look from after.
+/// Kills `serves-on-an-old-word` and `flag-is-stored`: the head's view is from before the refund, its look from after.
 #[test]
 fn head_refund_on_a_clock_that_runs() {
-    /// It says nothing when it moves, and in this model it does not.
-    struct StandingClock;
-
-    impl Clock for StandingClock {
-        fn now(&self) -> Nanos {
-            Nanos::from_nanos(7)
-        }
-    }
-
     model("head_refund_on_a_clock_that_runs", 3, || {
         let quota = Quota::per_day(1);
         let bucket = Arc::new(TokenBucket::with_clock(quota, StandingClock).expect("a valid quota"));
@@ -276,5 +276,23 @@ fn head_new_window() {
         assert_eq!(counter.available(), 0);
         clock.advance(1_000);
         assert!(counter.try_acquire().is_ok());
+    });
+}
+
+/// Kills `window-serves-on-old-words` and `window-flag-is-stored`: a refund between the head's view and its look, or
+/// while the flag is set, is not lost.
+#[test]
+fn window_head_refund() {
+    model("window_head_refund", 3, || {
+        let window = Duration::from_secs(86_400);
+        let counter = Arc::new(FixedWindowCounter::with_clock(1, window, StandingClock).expect("it fits"));
+        assert!(counter.try_acquire().is_ok());
+        let other = counter.clone();
+        let waiter = thread::spawn(move || block_on(other.acquire()));
+        counter.refund(1);
+        assert_eq!(waiter.join().unwrap(), Ok(()));
+        assert_eq!(counter.available(), 0);
+        counter.refund(1);
+        assert!(counter.try_acquire().is_ok(), "nobody waits");
     });
 }

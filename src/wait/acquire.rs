@@ -44,7 +44,7 @@ struct Joined {
     key: usize,
     /// By the limiter's clock.
     since: Nanos,
-    /// What was slept in full. It counts towards the deadline whatever the clock says: one that steps back an hour must
+    /// What was slept. It counts towards the deadline whatever the clock says: one that steps back an hour must
     /// not stretch a wait of a second.
     slept: Duration,
 }
@@ -61,7 +61,7 @@ impl<'a, S: Source> Place<'a, S> {
         Self { source, n, timeout, state: State::New }
     }
 
-    /// A sleep of this length was slept to its end.
+    /// So much was slept.
     pub(crate) fn slept(&mut self, time: Duration) {
         if let State::Joined(joined) = &mut self.state {
             joined.slept = joined.slept.saturating_add(time);

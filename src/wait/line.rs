@@ -18,7 +18,7 @@ const LARGE: usize = 64;
 #[derive(Debug)]
 pub struct Line {
     queue: Mutex<Queue>,
-    /// The same for who does not take the lock: for estimates.
+    /// The queue's demand, for who does not take the lock: for estimates.
     demand: AtomicU64,
     max_waiters: usize,
 }
@@ -28,7 +28,7 @@ pub(crate) struct Queue {
     waiters: Slab<Waiter>,
     head: usize,
     tail: usize,
-    /// Exactly: sums of what a `u64` holds.
+    /// The permits that all together want: sums of what a `u64` holds.
     demand: u128,
 }
 

@@ -8,7 +8,8 @@
 //!                no, and the words were read after t -> look, and once more
 //!                no -> denied, nothing is written
 //!                yes, in a new window -> raise(closed, a)     BEFORE the exchange
-//!                cas(now, a, the new mark and count), lost: a = what stands there, b = closed, t is kept
+//!                cas(now, a, the new mark and count), lost: a = what stands there, t is kept,
+//!                b = closed if a is of another window now
 //! refund:  look; a's window not open -> nothing; cas(now, a, a less n), lost: as above; another window -> nothing
 //! ```
 //!
@@ -95,7 +96,7 @@ impl Core {
         result
     }
 
-    /// The same, not counted; of no more than nothing.
+    /// The same of one permit or more, not counted.
     #[inline(always)]
     pub(crate) fn acquire(&self, law: Law, clock: &impl Clock, n: u64) -> Result<(), RateLimitExceeded> {
         self.check(n)?;

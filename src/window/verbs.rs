@@ -113,7 +113,8 @@ macro_rules! verbs {
             }
 
             /// How long until `n` permits are there, if nobody else comes: exactly, in the clock's own nanoseconds;
-            /// zero if they are there now, and `Duration::MAX` where time stops before.
+            /// zero if they are there now, and `Duration::MAX` where time stops before. While others wait in line it is an
+            /// estimate that counts the demand ahead, as if every window brought the limit, and never zero.
             ///
             /// # Errors
             /// [`ExceedsCapacity`](RateLimitExceeded::ExceedsCapacity) if `n` is above the limit, so that they never
