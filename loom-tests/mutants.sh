@@ -68,6 +68,22 @@ looks-on-an-old-quota ; wait/acquire.rs ; s/if !source\.is_current\(&view\) \{\s
 flag-is-stored ; token_bucket/core.rs ; s/while let Err\(observed\) = cas\(&self\.word, word, change\(word\)\) \{\s*word = observed;\s*\}\s*word/self.word.store(change(word), Ordering::Release); word += 0; word/ ; clock_that_runs
 window-flag-is-stored ; window/core.rs ; s/while let Err\(observed\) = cas\(&self\.now, now, if waiting \{ now \| wait \} else \{ now & !wait \}\) \{\s*now = observed;\s*\}/now = if waiting { now | wait } else { now \& !wait }; self.now.store(now, Ordering::Release);/ ; window_head_refund
 window-serves-on-old-words ; window/core.rs ; s/\(view\.now, view\.closed\) = self\.words\(law, self\.now\.load\(Ordering::Acquire\)\);\s*loop/loop/ ; window_head_refund
+reports-are-stored ; counters.rs ; s/counter\.fetch_add\(amount, Ordering::Relaxed\);/let count = counter.load(Ordering::Relaxed); counter.store(count.wrapping_add(amount), Ordering::Relaxed);/ ; report_roll_report
+reports-are-summed-again ; adaptive/control.rs ; s/edge\.permits = counters\.permits\(\);/edge.permits = counters.permits(); edge.outcomes = counters.outcomes();/ ; report_roll_report
+base-load-is-relaxed ; adaptive/control.rs ; s/count\.load\(Ordering::Acquire\)/count.load(Ordering::Relaxed)/ ; report_roll_look
+base-store-is-relaxed ; adaptive/control.rs ; s/edge\.outcomes\.(successes|errors), Ordering::Release/edge.outcomes.$1, Ordering::Relaxed/g ; report_roll_look
+due-is-not-looked-at-again ; adaptive/control.rs ; s/if edge\.ticks\.saturating_sub\(control\.from\(\)\) < control\.window \{\s*return;\s*\}// ; two_racers
+turns-do-not-exclude ; adaptive/control.rs ; s/let Some\(_turn\) = control\.turn\.try_lock\(\) else \{.*?\n        \};/let _turn = control.turn.try_lock();/s ; two_racers
+end-follows-the-first-reading ; adaptive/control.rs ; s/edge\.ticks = bucket\.clock\.ticks\(\)\.max\(edge\.ticks\);// ; a_late_change
+change-fills-the-bucket ; adaptive/control.rs ; s/(somebody_waits = result\.unwrap_or_default\(\);)/$1 bucket.refund(u64::MAX);/ ; acquire_change
+pause-is-stored ; adaptive/gate.rs ; s/raise\(&self\.closed_until, ticks\);/if false { raise(\&self.closed_until, ticks); } self.closed_until.store(ticks, Ordering::Release);/ ; pause_pause
+usual-way-ignores-the-pause ; adaptive/gate.rs ; s/ && ticks >= self\.closed_until\.load\(Ordering::Relaxed\)// ; pause_pause
+change-wakes-nobody ; adaptive/control.rs ; s/if somebody_waits \{\s*bucket\.line\.wake_quietly_after_change\(.*?\);\s*\}/let _ = somebody_waits;/s ; cut_below
+line-ignores-the-pause ; adaptive/wait.rs ; s/if closed\.is_zero\(\) \{/if closed.is_zero() || n > 0 {/ ; head_pause
+last-change-is-not-checked ; adaptive/change.rs ; s/if self\.count\.load\(Ordering::Relaxed\) == count \{/if self.count.load(Ordering::Relaxed) >= count {/ ; look_at_changes
+last-change-fields-are-relaxed ; adaptive/change.rs ; s/field\.load\(Ordering::Acquire\)/field.load(Ordering::Relaxed)/ ; look_at_changes
+last-change-stores-are-relaxed ; adaptive/change.rs ; s/field\.store\(word, Ordering::Release\)/field.store(word, Ordering::Relaxed)/ ; look_at_changes
+last-change-count-is-relaxed ; adaptive/change.rs ; s/self\.count\.store\(count, Ordering::Release\)/self.count.store(count, Ordering::Relaxed)/ ; look_at_changes
 LIST
 }
 
@@ -93,7 +109,8 @@ while IFS= read -r line; do
   elif [ $code -eq 124 ]; then
     printf '%-28s TIMED OUT\n' "$name"; status=1
   else
-    printf '%-28s killed by %s\n' "$name" "$(sed -n 's/^---- \(.*\) stdout ----$/\1/p' <<<"$out" | sort -u | paste -sd' ')"
+    # A panic with threads about aborts the process: then the panic's own line names the model.
+    printf '%-28s killed by %s\n' "$name" "$(sed -nE "s/^---- (.*) stdout ----$/\1/p; s/^thread '([a-z_0-9]+)' .*panicked.*/\1/p" <<<"$out" | sort -u | paste -sd' ')"
   fi
 done < <(mutants)
 exit $status

@@ -4,8 +4,10 @@
 
 extern crate alloc;
 
+mod adaptive;
 mod algorithm;
 mod clock;
+mod counters;
 mod error;
 mod nanos;
 mod params;
@@ -13,6 +15,7 @@ mod quota;
 mod reservation;
 mod stats;
 mod sync;
+mod thread_number;
 mod token_bucket;
 #[cfg(feature = "async")]
 mod wait;
@@ -24,6 +27,9 @@ mod wake;
 mod window;
 mod word;
 
+pub use crate::adaptive::{
+    AdaptiveRateLimiter, AdaptiveRateLimiterBuilder, AdaptiveStats, CallError, ChangeReason, Law, Outcome, RateChange,
+};
 #[cfg(feature = "tokio")]
 pub use crate::clock::TokioClock;
 pub use crate::clock::{Clock, MonotonicClock};

@@ -89,6 +89,13 @@ impl TickLength {
         ((ticks as u128 * self.0 as u128 + ((1 << 63) - 1)) >> 63) as u64
     }
 
+    /// The least ticks that last `time`; `u64::MAX` where there is no such number.
+    pub(crate) fn ticks(self, time: Duration) -> u64 {
+        // Below 2^94 as a number of nanoseconds, but what matters fits in 64 bits.
+        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        u64::try_from((u128::from(nanos) << 63).div_ceil(u128::from(self.0))).unwrap_or(u64::MAX)
+    }
+
     /// The length in units of 2^-63 ns.
     #[inline]
     pub(crate) const fn in_2_63rds(self) -> u64 {

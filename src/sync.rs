@@ -2,6 +2,10 @@
 //!
 //! loom's types are made at run time, so what is `const fn` for users is a plain `fn` there: [`const_fn!`].
 
+/// For the rate that an adaptive limiter shows, and what its law remembers: written by one thread at a time, under a lock.
+pub(crate) use atomic_float::AtomicF64;
+/// For counters that no decision on a permit reads: the models do not explore what may be seen of them.
+pub(crate) use core::sync::atomic::AtomicU64 as UnmodelledU64;
 #[cfg(not(any(loom, shuttle)))]
 pub(crate) use core::sync::atomic::{AtomicU64, Ordering};
 #[cfg(loom)]

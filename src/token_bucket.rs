@@ -11,6 +11,8 @@ use ::core::time::Duration;
 
 pub use self::builder::TokenBucketBuilder;
 use self::core::{Commit, Core, View};
+#[cfg(feature = "async")]
+pub(crate) use self::wait::Look;
 use crate::algorithm::token_bucket::{INSTANT, Scale, Take, WAIT};
 use crate::clock::{Clock, MonotonicClock};
 use crate::error::{ConfigError, RateLimitExceeded};
@@ -72,9 +74,9 @@ use crate::wait::Line;
 /// }
 /// ```
 pub struct TokenBucket<C: Clock = MonotonicClock> {
-    core: Core,
-    line: Line,
-    clock: C,
+    pub(crate) core: Core,
+    pub(crate) line: Line,
+    pub(crate) clock: C,
 }
 
 #[cfg(feature = "std")]
@@ -261,13 +263,23 @@ impl<C: Clock> TokenBucket<C> {
     /// ```
     #[inline]
     pub fn refund(&self, n: u64) {
-        let somebody_waits = self.core.update(&self.clock, |params, word, ticks| {
-            let next = params.give_back(word & INSTANT, ticks, n).map(|next| next | word & WAIT);
-            (next.is_some() && word & WAIT != 0, next)
+        self.put_back(n);
+    }
+
+    /// Gives back, and tells how many whole permits had room.
+    #[inline]
+    pub(crate) fn put_back(&self, n: u64) -> u64 {
+        let (permits, somebody_waits) = self.core.update(&self.clock, |params, word, ticks| {
+            let instant = word & INSTANT;
+            match params.give_back(instant, ticks, n) {
+                Some(next) => (((instant - next) >> params.shift(), word & WAIT != 0), Some(next | word & WAIT)),
+                None => ((0, false), None),
+            }
         });
         if somebody_waits {
             self.line.wake_head();
         }
+        permits
     }
 
     /// Charges `n` permits without asking, into debt if they are not there, and tells how many were charged: all,
@@ -342,7 +354,7 @@ impl<C: Clock> TokenBucket<C> {
     #[must_use]
     #[inline]
     pub fn available(&self) -> u64 {
-        self.core.update(&self.clock, |params, word, ticks| (params.available(word & INSTANT, ticks), None))
+        self.available_at(&self.core.look(&self.clock))
     }
 
     /// How long until `n` permits are there, if nobody else comes: exactly, in the clock's own nanoseconds; zero if
@@ -365,16 +377,7 @@ impl<C: Clock> TokenBucket<C> {
     /// ```
     #[inline]
     pub fn time_to_available(&self, n: u64) -> Result<Duration, RateLimitExceeded> {
-        self.core.update(&self.clock, |params, word, ticks| {
-            let wait = match params.take(word, ticks, n) {
-                Take::Granted(_) => Ok(Duration::ZERO),
-                Take::Denied(_) if n == 0 => Ok(Duration::ZERO),
-                Take::Denied(_) if word & WAIT != 0 => Ok(self.wait_in_line(n)),
-                Take::Denied(target) => Ok(self.duration(params.wait(target, ticks))),
-                Take::Impossible => Err(exceeds(n, params.capacity())),
-            };
-            (wait, None)
-        })
+        self.time_until(&self.core.look(&self.clock), n)
     }
 
     /// The quota last set, as it was given.
@@ -441,9 +444,25 @@ impl<C: Clock> TokenBucket<C> {
         self.core.stats()
     }
 
+    /// The whole permits that were there when the view was taken.
+    pub(crate) fn available_at(&self, view: &View) -> u64 {
+        view.params.available(view.instant & INSTANT, view.ticks)
+    }
+
+    /// From the view's reading of the clock until `n` permits are there.
+    pub(crate) fn time_until(&self, view: &View, n: u64) -> Result<Duration, RateLimitExceeded> {
+        match view.params.take(view.instant, view.ticks, n) {
+            Take::Granted(_) => Ok(Duration::ZERO),
+            Take::Denied(_) if n == 0 => Ok(Duration::ZERO),
+            Take::Denied(_) if view.instant & WAIT != 0 => Ok(self.wait_in_line(n)),
+            Take::Denied(target) => Ok(self.duration(view.params.wait(target, view.ticks))),
+            Take::Impossible => Err(exceeds(n, view.params.capacity())),
+        }
+    }
+
     /// Takes `n` permits on a view of the state; `None` if that is out of date.
     #[inline(always)]
-    fn take(&self, mut view: View, n: u64) -> Option<Result<(), RateLimitExceeded>> {
+    pub(crate) fn take(&self, mut view: View, n: u64) -> Option<Result<(), RateLimitExceeded>> {
         loop {
             match view.params.take(view.instant, view.ticks, n) {
                 Take::Granted(next) => match self.core.commit(&mut view, next) {
@@ -494,7 +513,7 @@ impl<C: Clock> TokenBucket<C> {
 }
 
 #[inline(always)]
-fn duration(length: TickLength, ticks: u64) -> Duration {
+pub(crate) fn duration(length: TickLength, ticks: u64) -> Duration {
     if ticks == u64::MAX {
         return Duration::MAX;
     }

@@ -77,9 +77,9 @@ pub trait Source: Send + Sync {
     #[doc(hidden)]
     fn set_waiting(&self, waiting: bool);
 
-    /// Counts a call that may have waited.
+    /// Counts a call for `n` that may have waited.
     #[doc(hidden)]
-    fn count(&self, allowed: bool, waited: Duration);
+    fn count(&self, n: u64, allowed: bool, waited: Duration);
 }
 
 /// What became of the head.

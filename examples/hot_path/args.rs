@@ -20,7 +20,8 @@ pub(crate) struct Args {
     /// Permits a second.
     #[arg(long, value_name = "N", default_value_t = 100_000, allow_negative_numbers = true)]
     rate: u64,
-    /// The most permits at once; window counters allow as many in the time that brings them.
+    /// The most permits at once; window counters allow as many in the time that brings them, and the adaptive limiter
+    /// has a burst of its own: what comes in two seconds.
     #[arg(long, value_name = "N", default_value_t = 1_000, allow_negative_numbers = true)]
     burst: u64,
 }

@@ -10,6 +10,8 @@
 //! the second every granted call is recorded with the time before and after it, and then **every** interval is checked
 //! against what that limiter promises: a bucket `burst + rate * T` in all intervals, a window counter so many in each
 //! aligned window, or in any interval of a window's length. Those get a limit of `burst` in windows of `burst / rate`.
+//! The adaptive limiter is held at `rate`, with the burst that it has there, twice as much; each grant is reported to it
+//! as a success.
 
 mod args;
 mod audit;
@@ -28,7 +30,7 @@ use std::thread;
 
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
-use sluicegate::{ConfigError, FixedWindowCounter, Quota, SlidingWindowCounter, TokenBucket};
+use sluicegate::{AdaptiveRateLimiter, ConfigError, FixedWindowCounter, Quota, SlidingWindowCounter, TokenBucket};
 
 use crate::args::{Args, Plan};
 use crate::audit::Audit;
@@ -61,12 +63,13 @@ impl Entrant {
 }
 
 /// Everybody, the baseline first. A limiter joins with a line here.
-const ENTRANTS: [Entrant; 5] = [
+const ENTRANTS: [Entrant; 6] = [
     Entrant::new::<StdMutex>(),
     Entrant::new::<TokenBucket>(),
     Entrant::new::<FixedWindowCounter>(),
     Entrant::new::<SlidingWindowCounter>(),
     Entrant::new::<Strict>(),
+    Entrant::new::<AdaptiveRateLimiter>(),
 ];
 
 fn main() -> ExitCode {

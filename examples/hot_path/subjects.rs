@@ -3,7 +3,10 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use sluicegate::{Clock, ConfigError, FixedWindowCounter, MonotonicClock, Quota, SlidingWindowCounter, TokenBucket};
+use sluicegate::{
+    AdaptiveRateLimiter, Clock, ConfigError, FixedWindowCounter, MonotonicClock, Quota, SlidingWindowCounter,
+    TokenBucket,
+};
 
 use crate::promise::{Promise, Window};
 
@@ -17,7 +20,7 @@ pub(crate) trait Subject: Sync + Sized {
     fn new(quota: Quota) -> Result<Self, ConfigError>;
     /// What it then allows.
     fn promise(quota: Quota) -> Promise;
-    /// Takes one permit, or nothing.
+    /// Takes one permit, or nothing. Whoever is to be told how calls went is told that it went well.
     fn try_acquire(&self) -> bool;
     /// Nanoseconds on the clock that it decides by, so that two clocks that drift apart by some parts in a million
     /// are not taken for a limit that was not kept.
@@ -98,6 +101,30 @@ impl Subject for Strict {
     #[inline(always)]
     fn try_acquire(&self) -> bool {
         self.0.try_acquire().is_ok()
+    }
+}
+
+/// Held at one rate, so that there is a limit to be checked, and told of a success after each grant. Its burst is its own.
+impl Subject for AdaptiveRateLimiter {
+    const NAME: &'static str = "AdaptiveRateLimiter";
+
+    fn new(quota: Quota) -> Result<Self, ConfigError> {
+        let rate = quota.rate();
+        Self::builder().base_rate(rate).min_rate(rate).max_rate(rate).build()
+    }
+
+    fn promise(quota: Quota) -> Promise {
+        let rate = quota.rate();
+        Promise::Bucket(Quota::from_rate(rate).burst((2.0 * rate).floor().max(1.0) as u64))
+    }
+
+    #[inline(always)]
+    fn try_acquire(&self) -> bool {
+        let granted = self.try_acquire().is_ok();
+        if granted {
+            self.record_success();
+        }
+        granted
     }
 }
 

@@ -21,7 +21,8 @@ pub(crate) fn counted(number: u64, what: &str) -> String {
 
 /// One table for the speed, against the first row, and one for the limit; then who is in neither.
 pub(crate) fn print(plan: &Plan, rows: &[Row], left_out: &[(&str, ConfigError)]) {
-    println!("\nSpeed, {} for each. ns: what one caller waits for one decision.\n", short(plan.speed));
+    println!("\nSpeed, {} for each. ns: what one caller waits for one decision.", short(plan.speed));
+    println!("A grant by the adaptive limiter is reported to it as a success, and that is part of the decision.\n");
     println!(
         "{:<28} {:>11} {:>8} {:>12} {:>12} {:>15} {:>6}",
         "limiter", "decisions/s", "ns", "granted", "at most", "rejected", "speed"
@@ -41,8 +42,11 @@ pub(crate) fn print(plan: &Plan, rows: &[Row], left_out: &[(&str, ConfigError)])
         );
     }
 
-    println!("\nLimit. In another {} every grant was recorded. Worst: the most in a window, of all", short(plan.audit));
-    println!("windows; of a bucket: what came above rate * T, T in seconds, of all intervals.\n");
+    println!(
+        "\nLimit. In another {} every grant was recorded. Worst: the most in a window, of all windows;",
+        short(plan.audit)
+    );
+    println!("where burst + rate * T is allowed: what came above rate * T, T in seconds, of all intervals.\n");
     println!("{:<28} {:<28} {:>13} {:>18}  limit", "limiter", "allowed", "worst", "recorded");
     for row in rows {
         println!(

@@ -327,6 +327,11 @@ impl Params {
         if target <= self.full(ticks) { 0 } else { self.wait(target, ticks) }
     }
 
+    /// The ticks in which `permits` come; `u64::MAX`: never.
+    pub(crate) fn ticks_for_permits(&self, permits: u64) -> u64 {
+        if permits > INSTANT >> self.shift() { u64::MAX } else { self.ticks_for(permits << self.shift()) }
+    }
+
     /// The least number of ticks in which `units` accrue.
     #[inline(always)]
     fn ticks_for(&self, units: u64) -> u64 {
@@ -345,9 +350,11 @@ impl Params {
     /// The time of a change that finds the word at `instant`: the setter's reading, unless that is older than the
     /// last change, or than the first tick at which `instant` can have been written, no debt being larger than one
     /// burst. Otherwise a setter whose clock is back would take what was granted since for debt, and forgive it.
+    ///
+    /// Beyond the horizon it is the reading all the same: time stood still until then, so none of it counts.
     pub(crate) fn time_of_change(&self, instant: u64, reading: u64) -> u64 {
         let earliest = self.ticks_for(instant.saturating_sub(self.offset + 2 * self.burst()));
-        self.base + earliest.max(reading.saturating_sub(self.base)).min(self.horizon)
+        self.base + earliest.min(self.horizon).max(reading.saturating_sub(self.base))
     }
 
     /// What follows these parameters when the quota changes at tick `at`, and the highest instant that the word can

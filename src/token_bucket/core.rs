@@ -26,10 +26,11 @@ use crossbeam_utils::CachePadded;
 use crate::algorithm::token_bucket::Take;
 use crate::algorithm::token_bucket::{INSTANT, Params, SLOT, Scale, WAIT};
 use crate::clock::Clock;
+use crate::counters::Counters;
 use crate::error::ConfigError;
 use crate::params::Slot;
 use crate::quota::Quota;
-use crate::stats::{Counters, RateLimiterStats};
+use crate::stats::RateLimiterStats;
 use crate::sync::{AtomicU64, Lock, Ordering, const_fn};
 use crate::word::cas;
 
@@ -258,7 +259,7 @@ impl Core {
     #[inline(always)]
     pub(crate) fn count(&self, allowed: bool) {
         if let Some(counters) = &self.counters {
-            counters.record(allowed);
+            counters.record(allowed, 0);
         }
     }
 
@@ -266,7 +267,7 @@ impl Core {
     #[cfg(feature = "async")]
     pub(crate) fn count_wait(&self, allowed: bool, waited: ::core::time::Duration) {
         if let Some(counters) = &self.counters {
-            counters.record_wait(allowed, waited);
+            counters.record_wait(allowed, 0, waited);
         }
     }
 
@@ -292,9 +293,20 @@ impl Core {
     pub(crate) fn set_quota(&self, clock: &impl Clock, quota: &Quota) -> Result<bool, ConfigError> {
         let finest = Scale::finest(quota)?;
         let _guard = self.setter.lock();
+        Ok(self.change_quota(clock, quota, &finest))
+    }
+
+    /// The same if no other thread holds the setter's lock; else `None`, and nothing is changed.
+    pub(crate) fn try_set_quota(&self, clock: &impl Clock, quota: &Quota) -> Option<Result<bool, ConfigError>> {
+        let _guard = self.setter.try_lock()?;
+        Some(Scale::finest(quota).map(|finest| self.change_quota(clock, quota, &finest)))
+    }
+
+    /// Under the setter's lock.
+    fn change_quota(&self, clock: &impl Clock, quota: &Quota, finest: &Scale) -> bool {
         self.start(clock, self.first.capacity());
         let old = self.slots[0].read();
-        let scale = Scale::with_shift(quota, old.shift()).unwrap_or(finest);
+        let scale = Scale::with_shift(quota, old.shift()).unwrap_or(*finest);
         let highest = self.history.highest();
         // Above 0, and never the same: every attempt moves the version on.
         let salt = || self.slots[1].version() + 1;
@@ -315,7 +327,7 @@ impl Core {
         // Both slots hold the same, so only the bit changes.
         let replaced = self.change_bits(|word| word & !SLOT);
         self.history.set(quota, highest);
-        Ok(replaced & WAIT != 0)
+        replaced & WAIT != 0
     }
 
     /// Changes bits that say nothing about the level, and tells the word before.

@@ -15,8 +15,8 @@ use crate::wait::{Acquire, Line, Place, Serve, Source, block_on, waits};
 #[derive(Debug)]
 #[allow(unreachable_pub)]
 pub struct Look {
-    view: View,
-    length: TickLength,
+    pub(crate) view: View,
+    pub(crate) length: TickLength,
 }
 
 impl<C: Clock> Source for TokenBucket<C> {
@@ -64,7 +64,7 @@ impl<C: Clock> Source for TokenBucket<C> {
         self.core.set_waiting(waiting);
     }
 
-    fn count(&self, allowed: bool, waited: Duration) {
+    fn count(&self, _n: u64, allowed: bool, waited: Duration) {
         self.core.count_wait(allowed, waited);
     }
 }

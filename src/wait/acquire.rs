@@ -179,7 +179,7 @@ impl<'a, S: Source> Place<'a, S> {
     fn finish(&mut self, outcome: Outcome, waited: Duration) -> Step {
         self.state = State::Done;
         if self.n > 0 {
-            self.source.count(outcome.is_ok(), waited);
+            self.source.count(self.n, outcome.is_ok(), waited);
         }
         Step::Done(outcome)
     }

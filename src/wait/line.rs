@@ -6,7 +6,7 @@ use core::task::Waker;
 use slab::Slab;
 
 use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, const_fn};
-use crate::wake::wake_all;
+use crate::wake::{wake_all, wake_quietly};
 
 /// No waiter.
 const NONE: usize = usize::MAX;
@@ -80,6 +80,17 @@ impl Line {
     pub(crate) fn wake_after_change(&self, capacity: u64) {
         let wakers = self.lock().take_wakers(capacity);
         wake_all(wakers);
+    }
+
+    /// The same on behalf of somebody who asked for something else: their panics are not passed on to that one. They have
+    /// been reported.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn wake_quietly_after_change(&self, capacity: u64) {
+        let wakers = self.lock().take_wakers(capacity);
+        for waker in wakers {
+            let _ = wake_quietly(waker);
+        }
     }
 }
 

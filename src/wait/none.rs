@@ -12,6 +12,8 @@ impl Line {
 
     pub(crate) fn wake_after_change(&self, _capacity: u64) {}
 
+    pub(crate) fn wake_quietly_after_change(&self, _capacity: u64) {}
+
     pub(crate) fn demand(&self) -> u64 {
         0
     }

@@ -26,8 +26,9 @@ use crossbeam_utils::CachePadded;
 
 use crate::algorithm::window::{Law, Params, View};
 use crate::clock::Clock;
+use crate::counters::Counters;
 use crate::error::RateLimitExceeded;
-use crate::stats::{Counters, RateLimiterStats};
+use crate::stats::RateLimiterStats;
 use crate::sync::{AtomicU64, Ordering, const_fn};
 use crate::wait::Line;
 #[cfg(feature = "async")]
@@ -91,7 +92,7 @@ impl Core {
         }
         let result = self.acquire(law, clock, n);
         if let Some(counters) = &self.counters {
-            counters.record(result.is_ok());
+            counters.record(result.is_ok(), 0);
         }
         result
     }
@@ -307,7 +308,7 @@ impl Core {
     /// Counts one call that may have waited, if calls are counted.
     pub(crate) fn count_wait(&self, allowed: bool, waited: Duration) {
         if let Some(counters) = &self.counters {
-            counters.record_wait(allowed, waited);
+            counters.record_wait(allowed, 0, waited);
         }
     }
 }

@@ -50,7 +50,7 @@ macro_rules! source {
                 self.core.set_waiting(waiting);
             }
 
-            fn count(&self, allowed: bool, waited: Duration) {
+            fn count(&self, _n: u64, allowed: bool, waited: Duration) {
                 self.core.count_wait(allowed, waited);
             }
         }

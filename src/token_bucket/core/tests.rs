@@ -199,3 +199,10 @@ fn size_is_as_documented() {
     assert_eq!(align_of::<CachePadded<AtomicU64>>(), 128);
     assert_eq!((size_of::<Slot>(), align_of::<Slot>()), (64, 64));
 }
+
+impl Core {
+    /// As a thread does that is stopped while it looks at the quota.
+    pub(crate) fn hold_setter(&self) -> impl Sized + '_ {
+        self.setter.lock()
+    }
+}

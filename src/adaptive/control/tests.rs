@@ -1,0 +1,41 @@
+//! What cannot be seen from outside: who is waited for.
+
+use crate::adaptive::{AdaptiveRateLimiter, AdaptiveRateLimiterBuilder};
+use crate::clock::ManualClock;
+use core::time::Duration;
+
+/// A second window is due, and has an error.
+fn due() -> AdaptiveRateLimiter<ManualClock> {
+    let clock = ManualClock::new();
+    let builder = AdaptiveRateLimiterBuilder::new(clock.clone()).base_rate(100.0).window(Duration::from_secs(1));
+    let limiter = builder.min_samples(1).build().unwrap();
+    limiter.record_error();
+    clock.advance(Duration::from_secs(1));
+    limiter
+}
+
+/// One that looks at the quota and is stopped there holds up nobody; what was due stays due, and nothing is lost.
+#[test]
+fn an_ender_does_not_wait_for_a_look_at_the_quota() {
+    let limiter = due();
+    let stopped = limiter.bucket.core.hold_setter();
+    assert!(limiter.try_acquire().is_ok());
+    assert_eq!(limiter.current_rate(), 100.0);
+    assert_eq!(limiter.stats().window_errors, 1);
+    drop(stopped);
+    assert_eq!(limiter.current_rate(), 50.0);
+    assert_eq!(limiter.stats().last_change.map(|change| change.errors), Some(1));
+}
+
+/// Nor does anybody wait for one who is stopped while it ends a window.
+#[test]
+fn nobody_waits_for_an_ender() {
+    let limiter = due();
+    let stopped = limiter.control.turn.lock();
+    assert!(limiter.try_acquire().is_ok());
+    assert!(limiter.try_acquire_n(500).is_err());
+    assert_eq!(limiter.current_rate(), 100.0);
+    assert_eq!(limiter.stats().last_change, None);
+    drop(stopped);
+    assert_eq!(limiter.current_rate(), 50.0);
+}

@@ -1,0 +1,142 @@
+//! A small number for each thread, its own while it lives.
+
+/// That of a thread without one of its own.
+const SHARED: usize = usize::MAX >> 1;
+
+/// The number of the calling thread: the least that was free when it first asked. A thread that is just going has none of
+/// its own any more, and shares one that is above all others.
+///
+/// Who is given a number sees all that its last owner wrote.
+#[inline(always)]
+pub(crate) fn get() -> usize {
+    #[cfg(all(feature = "std", not(any(loom, shuttle))))]
+    return registry::get();
+    #[cfg(not(all(feature = "std", not(any(loom, shuttle)))))]
+    return SHARED;
+}
+
+#[cfg(all(feature = "std", not(any(loom, shuttle))))]
+mod registry {
+    use alloc::collections::BinaryHeap;
+    use core::cell::Cell;
+    use core::cmp::Reverse;
+
+    use super::SHARED;
+    use crate::sync::{Mutex, MutexGuard};
+
+    const UNKNOWN: usize = usize::MAX;
+
+    std::thread_local! {
+        /// Without a destructor, so that a look at it is one load.
+        static NUMBER: Cell<usize> = const { Cell::new(UNKNOWN) };
+        /// Gives it back.
+        static HELD: Held = Held(Numbers::lock().take());
+    }
+
+    #[inline(always)]
+    pub(super) fn get() -> usize {
+        let number = NUMBER.get();
+        if number == UNKNOWN { assign() } else { number }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn assign() -> usize {
+        // Gone already in a thread that first asks while its locals are being destroyed.
+        let number = HELD.try_with(|held| held.0).unwrap_or(SHARED);
+        NUMBER.set(number);
+        number
+    }
+
+    struct Held(usize);
+
+    impl Drop for Held {
+        fn drop(&mut self) {
+            // What comes after this, from the destructors of other locals, is not this number's any more.
+            NUMBER.set(SHARED);
+            Numbers::lock().free.push(Reverse(self.0));
+        }
+    }
+
+    struct Numbers {
+        free: BinaryHeap<Reverse<usize>>,
+        next: usize,
+    }
+
+    static NUMBERS: Mutex<Numbers> = Mutex::new(Numbers { free: BinaryHeap::new(), next: 0 });
+
+    impl Numbers {
+        fn lock() -> MutexGuard<'static, Self> {
+            NUMBERS.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        }
+
+        fn take(&mut self) -> usize {
+            self.free.pop().map_or_else(
+                || {
+                    self.next += 1;
+                    self.next - 1
+                },
+                |Reverse(number)| number,
+            )
+        }
+    }
+}
+
+#[cfg(all(test, feature = "std", not(any(loom, shuttle))))]
+mod tests {
+    use std::sync::{Barrier, Mutex};
+    use std::thread;
+
+    use super::{SHARED, get};
+
+    #[test]
+    fn numbers_of_living_threads_differ() {
+        let barrier = Barrier::new(50);
+        let number = || {
+            let number = get();
+            barrier.wait();
+            assert_eq!(get(), number);
+            number
+        };
+        let mut numbers: Vec<_> = thread::scope(|scope| {
+            let threads: Vec<_> = (0..50).map(|_| scope.spawn(number)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        numbers.sort_unstable();
+        numbers.dedup();
+        assert_eq!(numbers.len(), 50);
+    }
+
+    /// Or a service that starts a thread for each request would soon have none left.
+    #[test]
+    fn numbers_come_back() {
+        let most = (0..500).map(|_| thread::spawn(get).join().unwrap()).max();
+        assert!(most < Some(200), "{most:?}, with the threads of the other tests");
+    }
+
+    /// Its number may be another one's already: of the locals that are destroyed, those whose turn comes after see that.
+    #[test]
+    fn a_thread_that_is_going_has_none() {
+        static SEEN: Mutex<Vec<usize>> = Mutex::new(Vec::new());
+        struct Local;
+        impl Drop for Local {
+            fn drop(&mut self) {
+                SEEN.lock().unwrap().push(get());
+            }
+        }
+        std::thread_local! {
+            static BEFORE: Local = const { Local };
+            static AFTER: Local = const { Local };
+        }
+        let going = thread::spawn(|| {
+            BEFORE.with(|_| {});
+            let number = get();
+            AFTER.with(|_| {});
+            number
+        });
+        let number = going.join().unwrap();
+        let seen = SEEN.lock().unwrap().clone();
+        assert!(number < SHARED && seen.iter().all(|&seen| seen == SHARED || seen == number), "{seen:?}");
+        assert!(seen.contains(&SHARED), "{seen:?}");
+    }
+}
