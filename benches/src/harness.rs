@@ -47,18 +47,36 @@ impl Measurement {
 /// # Panics
 /// If a thread cannot be started, or if `op` panics.
 pub fn run<S: Sync>(subject: &S, threads: usize, calls_per_thread: u64, op: impl Fn(&S) -> bool + Sync) -> Measurement {
+    run_beside(subject, threads, calls_per_thread, &op, &op)
+}
+
+/// The same with two kinds of thread: the first, the third and so on make calls of `op`, and those between them calls of
+/// `beside`.
+///
+/// All make as many calls. So the span is that of the slower operation alone, unless one holds the other up. Where
+/// threads share an even number of cores, each core has threads of one kind.
+///
+/// # Panics
+/// If a thread cannot be started, or if an operation panics.
+pub fn run_beside<S: Sync>(
+    subject: &S,
+    threads: usize,
+    calls_per_thread: u64,
+    op: impl Fn(&S) -> bool + Sync,
+    beside: impl Fn(&S) -> bool + Sync,
+) -> Measurement {
     let cores = cores();
     let barrier = SpinBarrier::new(threads);
     let laps: Vec<Lap> = thread::scope(|scope| {
         let worker = |index: usize| {
-            let (barrier, op) = (&barrier, &op);
+            let (barrier, op, beside) = (&barrier, &op, &beside);
             let core = (!cores.is_empty()).then(|| cores[index % cores.len()]);
             scope.spawn(move || {
                 if let Some(core) = core {
                     core_affinity::set_for_current(core);
                 }
                 barrier.wait();
-                lap(subject, calls_per_thread, op)
+                if index % 2 == 0 { lap(subject, calls_per_thread, op) } else { lap(subject, calls_per_thread, beside) }
             })
         };
         let workers: Vec<_> = (0..threads).map(worker).collect();
@@ -127,7 +145,7 @@ impl SpinBarrier {
 mod tests {
     use core::sync::atomic::{AtomicU64, Ordering};
 
-    use super::run;
+    use super::{run, run_beside};
 
     #[test]
     fn makes_every_call_once_and_counts_what_was_admitted() {
@@ -135,5 +153,14 @@ mod tests {
         let found = run(&calls, 3, 1_000, |calls| calls.fetch_add(1, Ordering::Relaxed) % 4 == 0);
         assert_eq!((found.decisions, found.admitted, calls.into_inner()), (3_000, 750, 3_000));
         assert!(found.nanos_per_decision() > 0.0);
+    }
+
+    #[test]
+    fn every_other_thread_makes_the_other_call() {
+        let calls = (AtomicU64::new(0), AtomicU64::new(0));
+        let op = |counter: &AtomicU64| counter.fetch_add(1, Ordering::Relaxed) < u64::MAX;
+        let found = run_beside(&calls, 5, 1_000, |calls| op(&calls.0), |calls| op(&calls.1));
+        assert_eq!((found.decisions, found.admitted), (5_000, 5_000));
+        assert_eq!((calls.0.into_inner(), calls.1.into_inner()), (3_000, 2_000));
     }
 }

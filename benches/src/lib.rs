@@ -3,6 +3,7 @@
 //! - [`harness`]: threads, pinned, started together and timed inside
 //! - [`subjects`]: who is measured, and on which work
 //! - [`mutex`], [`mutex_window`]: the buckets and the window counters that people write
+//! - [`mutex_adaptive`]: the adaptive limiter that people write
 //! - [`shifted`]: a clock that set-up moves
 //! - [`criterion_suites`]: the same under criterion
 //! - [`ping_pong`]: how far apart two cores are
@@ -13,6 +14,7 @@ pub mod criterion_suites;
 pub mod harness;
 pub mod machine;
 pub mod mutex;
+pub mod mutex_adaptive;
 pub mod mutex_window;
 pub mod ping_pong;
 pub mod quartiles;

@@ -110,6 +110,31 @@ pub struct State<P> {
     last: P,
 }
 
+impl<P: Copy> State<P> {
+    pub(crate) const fn new(tokens: f64, now: P) -> Self {
+        Self { tokens, last: now }
+    }
+
+    /// Adds what has come until `now`.
+    #[inline]
+    pub(crate) fn earn<T: Time<Point = P>>(&mut self, now: P, per_second: f64, burst: f64) {
+        let earned = T::seconds_between(self.last, now) * per_second;
+        self.tokens = (self.tokens + earned).min(burst);
+        self.last = now;
+    }
+
+    /// Takes `n` tokens, or tells how much is missing.
+    #[inline]
+    pub(crate) fn take(&mut self, n: f64) -> Option<f64> {
+        if self.tokens >= n {
+            self.tokens -= n;
+            None
+        } else {
+            Some(n - self.tokens)
+        }
+    }
+}
+
 /// A token bucket behind the lock `L` on the time `T`.
 pub struct MutexBucket<T: Time, L: Lock<State<T::Point>>> {
     state: L,
@@ -122,7 +147,7 @@ impl<T: Time, L: Lock<State<T::Point>>> MutexBucket<T, L> {
     /// A full bucket.
     #[must_use]
     pub fn new(per_second: f64, burst: f64, time: T) -> Self {
-        let state = L::new(State { tokens: burst, last: time.now() });
+        let state = L::new(State::new(burst, time.now()));
         Self { state, time, per_second, burst }
     }
 
@@ -149,16 +174,8 @@ impl<T: Time, L: Lock<State<T::Point>>> MutexBucket<T, L> {
     fn take(&self) -> Option<f64> {
         self.state.with(|state| {
             // Under the lock, so that time passes once and forwards.
-            let now = self.time.now();
-            let earned = T::seconds_between(state.last, now) * self.per_second;
-            state.tokens = (state.tokens + earned).min(self.burst);
-            state.last = now;
-            if state.tokens >= 1.0 {
-                state.tokens -= 1.0;
-                None
-            } else {
-                Some(1.0 - state.tokens)
-            }
+            state.earn::<T>(self.time.now(), self.per_second, self.burst);
+            state.take(1.0)
         })
     }
 }

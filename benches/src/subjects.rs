@@ -1,5 +1,6 @@
 //! Who is measured, and on which work: every limiter behind one face, in families that do the same.
 
+pub mod adaptive;
 pub mod bucket;
 pub mod window;
 
@@ -20,11 +21,13 @@ pub enum Family {
     Bucket,
     /// Window counters, and the token bucket for comparison.
     Window,
+    /// Limiters whose rate follows the errors, and the token bucket for comparison.
+    Adaptive,
 }
 
 impl Family {
     /// All families.
-    pub const ALL: [Self; 2] = [Self::Bucket, Self::Window];
+    pub const ALL: [Self; 3] = [Self::Bucket, Self::Window, Self::Adaptive];
 
     /// What they are measured on, with all that it takes.
     #[must_use]
@@ -32,6 +35,7 @@ impl Family {
         match self {
             Self::Bucket => bucket::suites(),
             Self::Window => window::suites(),
+            Self::Adaptive => adaptive::suites(),
         }
     }
 
@@ -41,6 +45,7 @@ impl Family {
         match self {
             Self::Bucket => bucket::GOVERNOR,
             Self::Window => window::TOKEN_BUCKET,
+            Self::Adaptive => adaptive::TOKEN_BUCKET,
         }
     }
 }
@@ -107,26 +112,38 @@ pub struct Subject {
 
 impl Subject {
     /// `make` gives a fresh limiter on which every call has that outcome.
-    ///
-    /// Boxed at the level of a run: within it everything is one type, and inlined.
     fn new<L: Limiter>(
         name: &'static str,
         suite: &'static str,
         outcome: Outcome,
         make: impl Fn() -> L + 'static,
     ) -> Self {
+        let granted = outcome == Outcome::Granted;
+        Self::timed(name, suite, granted, make, move |limiter: &L, threads, calls| match outcome {
+            Outcome::Granted | Outcome::Denied => {
+                harness::run(limiter, threads, calls, |limiter| limiter.try_acquire())
+            }
+            Outcome::DeniedAndRead => {
+                harness::run(limiter, threads, calls, |limiter| black_box(limiter.wait()).is_none())
+            }
+        })
+    }
+
+    /// `make` gives a fresh limiter, and `time` runs the harness on it: all calls are granted, or none.
+    ///
+    /// Boxed at the level of a run: within it everything is one type, and inlined.
+    fn timed<L: Sync>(
+        name: &'static str,
+        suite: &'static str,
+        granted: bool,
+        make: impl Fn() -> L + 'static,
+        time: impl Fn(&L, usize, u64) -> Measurement + 'static,
+    ) -> Self {
         let measure = move |threads, calls_per_thread| {
             // On cache lines that it shares with nothing of the harness.
             let limiter = CachePadded::new(make());
-            let found = match outcome {
-                Outcome::Granted | Outcome::Denied => {
-                    harness::run(&*limiter, threads, calls_per_thread, |limiter: &L| limiter.try_acquire())
-                }
-                Outcome::DeniedAndRead => harness::run(&*limiter, threads, calls_per_thread, |limiter: &L| {
-                    black_box(limiter.wait()).is_none()
-                }),
-            };
-            let expected = if outcome == Outcome::Granted { found.decisions } else { 0 };
+            let found = time(&limiter, threads, calls_per_thread);
+            let expected = if granted { found.decisions } else { 0 };
             assert_eq!(found.admitted, expected, "{name}, {suite}, {threads} threads");
             found
         };
