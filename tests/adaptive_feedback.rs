@@ -16,7 +16,7 @@ use std::hint;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -123,7 +123,7 @@ fn observe_reports_and_hands_the_result_back() {
 
 // --- Calls
 
-/// Kills: a report of calls that were denied; a call that runs all the same.
+/// Kills: a report of calls that were denied.
 #[test]
 fn a_call_takes_a_permit_and_reports() {
     let (limiter, _clock) = full();
@@ -142,7 +142,7 @@ fn a_call_takes_a_permit_and_reports() {
     assert_eq!((limiter.stats().allowed_requests, limiter.stats().rejected_requests), (3, 1));
 }
 
-/// Kills: a panic that is reported as an error by default; a permit that comes back.
+/// Kills: a panic that is reported as an error by default.
 #[test]
 fn a_call_that_panics_is_reported_as_configured() {
     let settings = [(None, (0, 0)), (Some(Outcome::Error), (1, 1)), (Some(Outcome::Success), (1, 0))];
@@ -163,7 +163,6 @@ fn a_call_that_panics_is_reported_as_configured() {
     assert_eq!((reported(&limiter), limiter.try_acquire()), ((1, 1), denied(SECOND)));
 }
 
-/// Kills: a permit taken when the future is made; a report missing after a drop.
 #[test]
 fn an_async_call_takes_reports_and_is_abandoned() {
     for (abandoned, samples) in [(Outcome::Ignored, 0), (Outcome::Error, 1)] {
@@ -251,8 +250,7 @@ fn a_call_error_says_what_the_error_within_says() {
 
 // --- A server's Retry-After
 
-/// Kills: a verb that does not look at the pause; one that is over a nanosecond early or late; a pause kept as debt, which a
-/// refund pays.
+/// Kills: a verb, or an estimate before joining, that does not look at the pause; a pause that is over a nanosecond early.
 #[test]
 fn a_pause_closes_every_verb_until_it_is_over() {
     let (limiter, clock) = full();
@@ -267,8 +265,8 @@ fn a_pause_closes_every_verb_until_it_is_over() {
         assert!(block_on(limiter.call_async(ready(Ok::<_, ()>(())))).is_err());
         // A deadline before the reopening is refused at once, one at it is not.
         let short = left - NANO;
-        assert_eq!(limiter.blocking_acquire_timeout(1, short), denied(left));
         assert_eq!(poll(&mut limiter.acquire_timeout(1, short), &wakes), Poll::Ready(denied(left)));
+        assert_eq!(limiter.blocking_acquire_timeout(1, short), denied(left));
         assert!(poll(&mut limiter.acquire_timeout(1, left), &wakes).is_pending());
         assert!(poll(&mut limiter.acquire(), &wakes).is_pending());
         assert_eq!((limiter.available(), limiter.time_to_available(3)), (0, Ok(left)));
@@ -323,7 +321,7 @@ fn a_pause_without_end_closes_for_ever() {
             assert_eq!((limiter.try_acquire(), limiter.available()), (denied(Duration::MAX), 0), "{pause:?}, {time}");
             assert_eq!(limiter.time_to_available(2), Ok(Duration::MAX));
             assert!(poll(&mut waiting, &wakes).is_pending());
-            assert_eq!(limiter.blocking_acquire_timeout(1, HOUR), denied(Duration::MAX));
+            assert_eq!(poll(&mut limiter.acquire_timeout(1, HOUR), &wakes), Poll::Ready(denied(Duration::MAX)));
         }
     }
 }
@@ -367,7 +365,7 @@ proptest! {
 
 // --- Who waits
 
-/// Kills: a head that looks only at the bucket, or only at the pause.
+/// Kills: a head that looks only at the bucket.
 #[test]
 fn the_head_is_due_at_the_later_of_reopening_and_refill() {
     // Three permits come in 300 ms.
@@ -495,7 +493,8 @@ fn a_cut_below_what_is_waited_for_ends_the_wait() {
 }
 
 /// A refund that comes between a waiter's look and its place in the line, in a pause: the head is due when the limiter
-/// reopens, not when the permits would have come without it.
+/// reopens, not when the permits would have come without it. Kills: an estimate by the word of the look, in a pause, instead
+/// of one that is read again under the line's lock. (It fails for as long as the limiter does that.)
 #[test]
 fn a_refund_in_the_midst_of_a_poll_is_not_missed_in_a_pause() {
     const ROUNDS: u64 = 12_000;
@@ -503,34 +502,35 @@ fn a_refund_in_the_midst_of_a_poll_is_not_missed_in_a_pause() {
     // A permit in ten seconds.
     let limiter = AdaptiveRateLimiter::builder().base_rate(0.1).window(HOUR).build().unwrap();
     // Both spin until the other is there: the moment that is looked for is a tenth of a microsecond.
-    let (arrived, round_of) = (AtomicU64::new(0), |round: u64| 2 * (round + 1));
+    let (arrived, is_missed) = (AtomicU64::new(0), AtomicBool::new(false));
     let meet = |round| {
         arrived.fetch_add(1, Ordering::SeqCst);
-        while arrived.load(Ordering::SeqCst) < round_of(round) {
+        while arrived.load(Ordering::SeqCst) < 2 * (round + 1) {
             hint::spin_loop();
         }
+        !is_missed.load(Ordering::SeqCst)
     };
     thread::scope(|scope| {
         scope.spawn(|| {
             let mut random = Random::new(6);
-            for round in 0..ROUNDS {
-                meet(round);
-                (0..random.next() % 100).for_each(|_| hint::spin_loop());
+            for _ in (0..ROUNDS).take_while(|&round| meet(round)) {
+                (0..random.next() % 40).for_each(|_| hint::spin_loop());
                 limiter.refund(1);
             }
         });
-        let mut worst = Duration::ZERO;
         for round in 0..ROUNDS {
             while limiter.try_acquire().is_ok() {}
             limiter.record(Outcome::Throttled(Some(PAUSE)));
-            meet(round);
-            // Once it was missed, it is enough to wait for what the rate brings.
+            if !meet(round) {
+                break;
+            }
             let started = Instant::now();
             assert_eq!(limiter.blocking_acquire_timeout(1, SOON), Ok(()));
-            worst = worst.max(started.elapsed());
+            // Then it has waited for what the rate brings.
+            is_missed.store(started.elapsed() > 5 * SECOND, Ordering::SeqCst);
         }
-        assert!(worst < 5 * SECOND, "who waited was given its permit after {worst:?}");
     });
+    assert!(!is_missed.into_inner(), "who waited was given its permit by the rate and not by the refund");
 }
 
 #[test]
@@ -554,7 +554,7 @@ fn waits_are_counted_with_the_time_that_they_took() {
     clock.advance(250 * MS);
     assert!(matches!(poll(&mut timed, &wakes), Poll::Ready(Err(Denied { .. }))));
     assert_eq!(stats(), (3, 2, 1, 550 * MS), "a pause is waited for, too");
-    assert!(limiter.blocking_acquire_timeout(1, MS).is_err());
+    assert!(poll(&mut limiter.acquire_timeout(1, MS), &wakes).is_ready());
     clock.advance(HOUR - SECOND);
     assert_eq!((limiter.blocking_acquire(), limiter.blocking_acquire_n(0)), (Ok(()), Ok(())));
     assert_eq!(stats(), (5, 3, 2, 550 * MS), "what is there takes no time");

@@ -34,6 +34,10 @@ impl<C: Clock> Source for AdaptiveRateLimiter<C> {
         if closed.is_zero() {
             return self.bucket.serve(look, n, others);
         }
+        // As of now, under the lock: whoever gave permits back before this has found no waker.
+        if !self.bucket.core.refresh(&mut look.view) {
+            return Serve::Stale;
+        }
         Serve::Later(closed.max(self.bucket.estimate(look, 0, n)))
     }
 

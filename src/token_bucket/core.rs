@@ -217,10 +217,7 @@ impl Core {
     /// The word is read again: under the line's lock, so that whoever gives permits back after this finds a waker.
     #[cfg(feature = "async")]
     pub(crate) fn serve(&self, view: &mut View, n: u64, others: bool) -> Option<Take> {
-        // Ordering: Acquire, as in `look_at`.
-        let word = self.word.load(Ordering::Acquire);
-        view.instant = word ^ view.live;
-        if !self.is_current(view) {
+        if !self.refresh(view) {
             return None;
         }
         loop {
@@ -234,6 +231,15 @@ impl Core {
                 Commit::Stale => return None,
             }
         }
+    }
+
+    /// Brings the view's instant up to date, unless its parameters are out of date: then `false`.
+    #[cfg(feature = "async")]
+    pub(crate) fn refresh(&self, view: &mut View) -> bool {
+        // Ordering: Acquire, as in `look_at`.
+        let word = self.word.load(Ordering::Acquire);
+        view.instant = word ^ view.live;
+        self.is_current(view)
     }
 
     /// Whether the view's parameters are still the live ones.
