@@ -250,7 +250,8 @@ fn a_call_error_says_what_the_error_within_says() {
 
 // --- A server's Retry-After
 
-/// Kills: a verb, or an estimate before joining, that does not look at the pause; a pause that is over a nanosecond early.
+/// Kills: a verb, or an estimate before joining, that does not look at the pause; a pause that is over
+/// a nanosecond early.
 #[test]
 fn a_pause_closes_every_verb_until_it_is_over() {
     let (limiter, clock) = full();
@@ -341,7 +342,8 @@ proptest! {
         let limiter = builder.build().unwrap();
         let burst = limiter.available();
         let share = |share: f64| ((burst as f64 * share) as u64).max(1);
-        let open = AdaptiveRateLimiter::builder().base_rate(rate).window(10_000 * HOUR).clock(clock.clone()).build().unwrap();
+        let builder = AdaptiveRateLimiter::builder().base_rate(rate).window(10_000 * HOUR).clock(clock.clone());
+        let open = builder.build().unwrap();
         for one in [&limiter, &open] {
             prop_assert_eq!(one.try_acquire_n(share(used)), Ok(()));
         }
@@ -447,7 +449,8 @@ fn at_the_end_of_a_window(report: Outcome) -> (Limiter, ManualClock) {
     (limiter, clock)
 }
 
-/// At the change one permit has come; what the head lacks comes at the new rate. Kills: waiters that a change does not wake.
+/// At the change one permit has come; what the head lacks comes at the new rate. Kills: waiters that a
+/// change does not wake.
 #[test]
 fn a_change_while_tasks_wait_moves_the_time_at_which_the_head_is_due() {
     // Five lack at 20/s or at 5/s.
@@ -493,8 +496,8 @@ fn a_cut_below_what_is_waited_for_ends_the_wait() {
 }
 
 /// A refund that comes between a waiter's look and its place in the line, in a pause: the head is due when the limiter
-/// reopens, not when the permits would have come without it. Kills: an estimate by the word of the look, in a pause, instead
-/// of one that is read again under the line's lock. (It fails for as long as the limiter does that.)
+/// reopens, not when the permits would have come without it. Kills: an estimate by the word of the look, in a pause,
+/// instead of one that is read again under the line's lock.
 #[test]
 fn a_refund_in_the_midst_of_a_poll_is_not_missed_in_a_pause() {
     const ROUNDS: u64 = 12_000;
