@@ -69,12 +69,12 @@ flag-is-stored ; token_bucket/core.rs ; s/while let Err\(observed\) = cas\(&self
 window-flag-is-stored ; window/core.rs ; s/while let Err\(observed\) = cas\(&self\.now, now, if waiting \{ now \| wait \} else \{ now & !wait \}\) \{\s*now = observed;\s*\}/now = if waiting { now | wait } else { now \& !wait }; self.now.store(now, Ordering::Release);/ ; window_head_refund
 window-serves-on-old-words ; window/core.rs ; s/\(view\.now, view\.closed\) = self\.words\(law, self\.now\.load\(Ordering::Acquire\)\);\s*loop/loop/ ; window_head_refund
 reports-are-stored ; counters.rs ; s/counter\.fetch_add\(amount, Ordering::Relaxed\);/let count = counter.load(Ordering::Relaxed); counter.store(count.wrapping_add(amount), Ordering::Relaxed);/ ; report_roll_report
-reports-are-summed-again ; adaptive/control.rs ; s/edge\.permits = counters\.permits\(\);/edge.permits = counters.permits(); edge.outcomes = counters.outcomes();/ ; report_roll_report
+reports-are-summed-again ; adaptive/control.rs ; s/\(edge\.calls, edge\.permits\) = \(counters\.allowed\(\), counters\.permits\(\)\);/edge.outcomes = counters.outcomes();/ ; report_roll_report
 base-load-is-relaxed ; adaptive/control.rs ; s/count\.load\(Ordering::Acquire\)/count.load(Ordering::Relaxed)/ ; report_roll_look
 base-store-is-relaxed ; adaptive/control.rs ; s/edge\.outcomes\.(successes|errors), Ordering::Release/edge.outcomes.$1, Ordering::Relaxed/g ; report_roll_look
 due-is-not-looked-at-again ; adaptive/control.rs ; s/if edge\.ticks\.saturating_sub\(control\.from\(\)\) < control\.window \{\s*return;\s*\}// ; two_racers
 turns-do-not-exclude ; adaptive/control.rs ; s/let Some\(_turn\) = control\.turn\.try_lock\(\) else \{.*?\n        \};/let _turn = control.turn.try_lock();/s ; two_racers
-end-follows-the-first-reading ; adaptive/control.rs ; s/edge\.ticks = bucket\.clock\.ticks\(\)\.max\(edge\.ticks\);// ; a_late_change
+end-follows-the-first-reading ; adaptive/control.rs ; s/edge\.ticks = bucket\.clock\.ticks\(\)\.max\(edge\.ticks\)\.max\(control\.busy_until\(\)\);// ; a_late_change
 change-fills-the-bucket ; adaptive/control.rs ; s/(somebody_waits = result\.unwrap_or_default\(\);)/$1 bucket.refund(u64::MAX);/ ; acquire_change
 pause-is-stored ; adaptive/gate.rs ; s/raise\(&self\.closed_until, ticks\);/if false { raise(\&self.closed_until, ticks); } self.closed_until.store(ticks, Ordering::Release);/ ; pause_pause
 usual-way-ignores-the-pause ; adaptive/gate.rs ; s/ && ticks >= self\.closed_until\.load\(Ordering::Relaxed\)// ; pause_pause

@@ -68,15 +68,16 @@ use crate::token_bucket::{TokenBucket, duration};
 ///
 /// # Progress
 /// As of [`TokenBucket`]: no decision waits for another thread. The one that ends a window takes two locks, both by
-/// `try_lock`; others go on at the old rate meanwhile, also if it is stopped half-way. `on_change` runs with one of them
-/// held: one call at a time and in order, and no window ends before it returns.
+/// `try_lock`; others go on at the old rate meanwhile, also if it is stopped half-way. Only if somebody waits in line
+/// it takes the line's lock, to wake them. `on_change` runs with one of the two held: one call at a time and in order,
+/// and no window ends before it returns. Reports are not for signal handlers.
 ///
 /// # Memory ordering
 /// None is promised, as of [`TokenBucket`].
 ///
 /// # Complexity
-/// An acquire is a bucket's, two comparisons and an addition to counters of the thread's own; a report is one
-/// addition, to a word that mostly no other thread writes. Once a window, about a microsecond. No decision allocates.
+/// An acquire is a bucket's, two comparisons and two additions to counters of the thread's own; a report is one
+/// addition, to a word that mostly no other thread writes. Once a window, about a microsecond. Nothing allocates but waking who waits.
 ///
 /// ```
 /// use sluicegate::{AdaptiveRateLimiter, ManualClock};
@@ -226,7 +227,7 @@ impl<C: Clock> AdaptiveRateLimiter<C> {
         if !self.gate.is_due(view.ticks) {
             return view;
         }
-        self.end_window();
+        self.end_window(view.ticks);
         self.bucket.core.look(&self.bucket.clock)
     }
 
@@ -263,7 +264,11 @@ impl<C: Clock> AdaptiveRateLimiter<C> {
     /// ```
     #[inline]
     pub fn refund(&self, n: u64) {
-        self.counters.record_refund(self.bucket.put_back(n));
+        let (permits, somebody_waits) = self.bucket.put_back(n);
+        self.counters.record_refund(permits);
+        if somebody_waits {
+            self.bucket.line.wake_head();
+        }
     }
 
     /// The whole permits that are there now; 0 while the limiter is closed. Stale as soon as it is told.
@@ -361,8 +366,9 @@ impl<C: Clock> AdaptiveRateLimiter<C> {
 
     /// Ends the window if it is due.
     fn keep_up(&self) {
-        if self.gate.is_due(self.bucket.clock.ticks()) {
-            self.end_window();
+        let ticks = self.bucket.clock.ticks();
+        if self.gate.is_due(ticks) {
+            self.end_window(ticks);
         }
     }
 }

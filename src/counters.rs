@@ -169,6 +169,11 @@ impl Counters {
         Writer { tally: if is_own { &stripe.own } else { &stripe.shared }, is_own }
     }
 
+    /// The calls that were allowed.
+    pub(crate) fn allowed(&self) -> u64 {
+        sum!(self, allowed)
+    }
+
     /// The permits that were taken, less those that were given back.
     pub(crate) fn permits(&self) -> u64 {
         sum!(self, permits)
@@ -176,7 +181,7 @@ impl Counters {
 
     /// The sums over all stripes. Calls under way may or may not be in them.
     pub(crate) fn snapshot(&self) -> RateLimiterStats {
-        let allowed = sum!(self, allowed);
+        let allowed = self.allowed();
         let rejected = sum!(self, rejected);
         RateLimiterStats {
             total_requests: allowed.wrapping_add(rejected),

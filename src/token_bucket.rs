@@ -263,23 +263,21 @@ impl<C: Clock> TokenBucket<C> {
     /// ```
     #[inline]
     pub fn refund(&self, n: u64) {
-        self.put_back(n);
+        if self.put_back(n).1 {
+            self.line.wake_head();
+        }
     }
 
-    /// Gives back, and tells how many whole permits had room.
+    /// Gives back, and tells how many whole permits had room, and whether the head is to be woken.
     #[inline]
-    pub(crate) fn put_back(&self, n: u64) -> u64 {
-        let (permits, somebody_waits) = self.core.update(&self.clock, |params, word, ticks| {
+    pub(crate) fn put_back(&self, n: u64) -> (u64, bool) {
+        self.core.update(&self.clock, |params, word, ticks| {
             let instant = word & INSTANT;
             match params.give_back(instant, ticks, n) {
                 Some(next) => (((instant - next) >> params.shift(), word & WAIT != 0), Some(next | word & WAIT)),
                 None => ((0, false), None),
             }
-        });
-        if somebody_waits {
-            self.line.wake_head();
-        }
-        permits
+        })
     }
 
     /// Charges `n` permits without asking, into debt if they are not there, and tells how many were charged: all,

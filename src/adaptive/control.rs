@@ -4,18 +4,18 @@
 //! One at a time, by `try_lock` on the turn; whoever does not get it goes on at the old rate.
 //!
 //! ```text
-//! edge = {clock, permits, reports}            one moment, for the end of this window and the beginning of the next
+//! edge = {clock, permits, reports}            for the end of this window and the beginning of the next
 //! not due -> done: somebody has just been here
 //! too few reports for so low a rate ->        end = clock + window, and that is all
-//! end = clock + window
 //! rate' = law(rate, edge - beginning); another one ->
 //!                                             try set_quota(rate'): the bucket's own protocol, which keeps the level
-//!                                               it is busy -> end = now, and that is all: the next one tries again
+//!                                               it is busy -> that is all: it stays due, and the next one tries again
 //!                                             rate = rate'; last change
-//! beginning = edge; after a change: with clock and permits of now
-//! end = beginning + window
-//! after a change -> wake who waits; on_change
+//! beginning = edge; end = beginning + window
+//! after a change -> wake who waits; beginning = edge, with clock and permits of now; end = beginning + window; on_change
 //! ```
+//!
+//! Whoever finds the window over and does not end it raises `busy until` to its own reading: so long permits were taken.
 //!
 //! Reports are counted for ever, by each thread for itself, and nothing is ever taken off. So a report, which reads no
 //! clock and knows of no window, is for the first time in one of the sums, and in that one's window. (Index and counts in
@@ -23,7 +23,7 @@
 //!
 //! Wherever the thread at it is stopped, it has the turn, and no other ends a window. What is reported meanwhile is of
 //! calls at the old rate; since the window begins anew after the change, a whole one at the new rate follows before the next.
-//! Should the clock panic, then before the change with nothing done, or after it with all but `on_change`.
+//! Should the clock panic, then before the change with nothing done, or after it with all but `on_change` done.
 
 use alloc::boxed::Box;
 use core::fmt;
@@ -35,6 +35,7 @@ use crate::clock::Clock;
 use crate::counters::{Counters, Outcomes};
 use crate::quota::Quota;
 use crate::sync::{AtomicF64, AtomicU64, Lock, Ordering};
+use crate::word::raise;
 
 /// What `on_change` was given.
 pub(super) type Listener = Box<dyn Fn(&RateChange) + Send + Sync>;
@@ -44,7 +45,8 @@ pub(super) type Listener = Box<dyn Fn(&RateChange) + Send + Sync>;
 struct Edge {
     /// Of the clock.
     ticks: u64,
-    /// All that were ever taken, less those that were given back.
+    /// Calls that were ever granted, and what they took, less what was given back.
+    calls: u64,
     permits: u64,
     /// All that were ever reported.
     outcomes: Outcomes,
@@ -52,7 +54,8 @@ struct Edge {
 
 impl Edge {
     fn of_now(clock: &impl Clock, counters: &Counters) -> Self {
-        Self { ticks: clock.ticks(), permits: counters.permits(), outcomes: counters.outcomes() }
+        let ticks = clock.ticks();
+        Self { ticks, calls: counters.allowed(), permits: counters.permits(), outcomes: counters.outcomes() }
     }
 }
 
@@ -67,12 +70,13 @@ pub(super) struct Control {
     rate: AtomicF64,
     /// For observers. Written under the turn.
     last: LastChange,
-    /// Set by who found the window over and another one at it, so that permits may have been taken beyond its end.
-    was_missed: AtomicU64,
+    /// The latest tick at which somebody found a window over and did not end it. It only rises.
+    busy_until: AtomicU64,
     /// Held by who ends a window. What follows is written and decided on under it.
     turn: Lock,
     /// The edge at which the window began.
     ticks: AtomicU64,
+    calls: AtomicU64,
     permits: AtomicU64,
     successes: AtomicU64,
     errors: AtomicU64,
@@ -97,9 +101,10 @@ impl Control {
             listener,
             rate: AtomicF64::new(base_rate),
             last: LastChange::new(),
-            was_missed: zero(),
+            busy_until: zero(),
             turn: Lock::new(),
             ticks: AtomicU64::new(begun),
+            calls: zero(),
             permits: zero(),
             successes: zero(),
             errors: zero(),
@@ -138,7 +143,8 @@ impl Control {
     fn beginning(&self) -> Edge {
         // Ordering: Relaxed; the turn orders them.
         let number = |number: &AtomicU64| number.load(Ordering::Relaxed);
-        Edge { ticks: number(&self.ticks), permits: number(&self.permits), outcomes: self.outcomes_before() }
+        let (ticks, calls, permits) = (number(&self.ticks), number(&self.calls), number(&self.permits));
+        Edge { ticks, calls, permits, outcomes: self.outcomes_before() }
     }
 
     /// Begins a window. Under the turn.
@@ -146,9 +152,9 @@ impl Control {
         // Ordering: Relaxed; the turn orders them.
         self.ticks.store(edge.ticks, Ordering::Relaxed);
         // Ordering: as above.
+        self.calls.store(edge.calls, Ordering::Relaxed);
+        // Ordering: as above.
         self.permits.store(edge.permits, Ordering::Relaxed);
-        // Ordering: as above; whoever finds itself refused only now was so before this window.
-        self.was_missed.store(0, Ordering::Relaxed);
         // Ordering: Release pairs with `outcomes_before`.
         self.successes.store(edge.outcomes.successes, Ordering::Release);
         // Ordering: as above.
@@ -162,6 +168,11 @@ impl Control {
         ticks.saturating_add(self.window)
     }
 
+    fn busy_until(&self) -> u64 {
+        // Ordering: Relaxed; who raises it publishes nothing, and one that is seen too late counts for the next window.
+        self.busy_until.load(Ordering::Relaxed)
+    }
+
     /// The tick from which it counts. Under the turn.
     fn from(&self) -> u64 {
         // Ordering: Relaxed; the turn orders it.
@@ -172,16 +183,14 @@ impl Control {
     fn window(&self, due: u64, edge: &Edge, clock: &impl Clock) -> (Window, f64) {
         let beginning = self.beginning();
         let seconds = |ticks: u64| clock.tick_length().nanos(ticks.saturating_sub(beginning.ticks)) as f64 / 1e9;
-        // Ordering: Relaxed; who sets it publishes nothing. One that is seen too late makes this window's figures those
-        // of a shorter one, by what was taken since.
-        let was_missed = self.was_missed.load(Ordering::Relaxed) > 0;
         let reported = edge.outcomes.since(beginning.outcomes);
         let window = Window {
             samples: reported.samples(),
             errors: reported.errors,
+            calls: edge.calls.wrapping_sub(beginning.calls),
             // More may have been given back than was taken.
             permits: (edge.permits.wrapping_sub(beginning.permits) as i64).max(0) as u64,
-            seconds: seconds(if was_missed { edge.ticks } else { due.min(edge.ticks) }),
+            seconds: seconds(due.max(self.busy_until()).min(edge.ticks)),
         };
         (window, seconds(edge.ticks))
     }
@@ -210,27 +219,25 @@ impl Control {
 }
 
 impl<C: Clock> AdaptiveRateLimiter<C> {
-    /// Ends the window, if it is still due and nobody else is at it.
+    /// Ends the window, which was due at tick `ticks`, if it still is and nobody else is at it.
     #[cold]
     #[inline(never)]
-    pub(super) fn end_window(&self) {
+    pub(super) fn end_window(&self, ticks: u64) {
         let Self { bucket, gate, control, counters, .. } = self;
         let Some(_turn) = control.turn.try_lock() else {
-            // Ordering: Relaxed, as in `window`.
-            control.was_missed.store(1, Ordering::Relaxed);
-            return;
+            return raise(&control.busy_until, ticks);
         };
         // Under the turn, so that it is not older than the edge at which the window began.
         let mut edge = Edge::of_now(&bucket.clock, counters);
+        // Stopped between clock and sums, it has in them what others took until then.
+        edge.ticks = edge.ticks.max(control.busy_until());
         // Not by `due`, which all ticks are at the end of time.
         if edge.ticks.saturating_sub(control.from()) < control.window {
             return;
         }
-        let (from, due) = (control.from(), gate.end());
-        let (window, elapsed) = control.window(due, &edge, &bucket.clock);
-        gate.set_end(control.count_from(edge.ticks));
+        let (window, elapsed) = control.window(gate.end(), &edge, &bucket.clock);
         if control.tuning.goes_on(control.rate(), &window, elapsed) {
-            return;
+            return gate.set_end(control.count_from(edge.ticks));
         }
         let (change, memory) = control.decide(&window);
         let mut somebody_waits = false;
@@ -238,8 +245,7 @@ impl<C: Clock> AdaptiveRateLimiter<C> {
             let quota = quota_of(change.new_rate);
             // Not every setter is here by its turn: somebody who looks at the quota holds the same lock.
             let Some(result) = bucket.core.try_set_quota(&bucket.clock, &quota) else {
-                control.count_from(from);
-                return gate.set_end(due);
+                return raise(&control.busy_until, edge.ticks);
             };
             debug_assert!(result.is_ok(), "between two rates that can be kept every rate can: {change}");
             somebody_waits = result.unwrap_or_default();
@@ -249,19 +255,19 @@ impl<C: Clock> AdaptiveRateLimiter<C> {
         }
         control.remember(memory);
         control.begin(&edge);
+        gate.set_end(control.count_from(edge.ticks));
         let Some(change) = change else {
             return;
         };
-        // A clock that has stepped back meanwhile must not shorten the window.
-        edge.ticks = bucket.clock.ticks().max(edge.ticks);
-        edge.permits = counters.permits();
-        control.begin(&edge);
-        gate.set_end(control.count_from(edge.ticks));
-
-        // From here on code of the user's runs, and all is as it shall be.
         if somebody_waits {
             bucket.line.wake_quietly_after_change(quota_of(change.new_rate).capacity());
         }
+        // A clock that has stepped back meanwhile must not shorten the window.
+        edge.ticks = bucket.clock.ticks().max(edge.ticks).max(control.busy_until());
+        (edge.calls, edge.permits) = (counters.allowed(), counters.permits());
+        control.begin(&edge);
+        gate.set_end(control.count_from(edge.ticks));
+        // All is as it shall be, so that it may use the limiter.
         if let Some(listener) = &control.listener {
             listener(&change);
         }

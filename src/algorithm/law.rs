@@ -50,7 +50,7 @@ pub enum Law {
     /// otherwise    rate = min(0.4 (t - k)^3 + w_max, 2 measured)
     /// ```
     ///
-    /// `measured` is what was granted a second in the window, less what was given back; `t` the seconds of all windows since
+    /// `measured` is what was granted a second in the window, less what was given back, or the rate if that is nothing; `t` the seconds of all windows since
     /// the last cut that brought `min_samples`, so that an idle time is not taken for success; `k` those in which the
     /// rate is back at `w_max`: 2 s of 10 permits a second, 4.2 s of 100, 9.1 s of 1,000. A window should be a fraction
     /// of that, and long enough to bring `min_samples`. Before the first cut `w_max` is the base rate and `t` starts at
@@ -97,7 +97,8 @@ pub(crate) struct Tuning {
 pub(crate) struct Window {
     pub(crate) samples: u64,
     pub(crate) errors: u64,
-    /// Granted in it, less those given back.
+    /// Calls that were granted in it, and the permits that they took, less what was given back.
+    pub(crate) calls: u64,
     pub(crate) permits: u64,
     /// How long it was, or if it was granted from beyond its end, until somebody came to end it. What lies idle between
     /// its end and that is no part of it.
@@ -144,10 +145,10 @@ impl Tuning {
     /// Whether a window goes on for lack of outcomes: until it lasted twice as long as `min_samples` permits take to
     /// come. Otherwise a rate that is low enough, after an outage, would never be raised again.
     ///
-    /// Where a sample stands for several permits, because calls took more than one or were not reported, so many more.
+    /// Where calls take several permits, so many more.
     pub(crate) fn goes_on(&self, rate: f64, window: &Window, elapsed: f64) -> bool {
-        let permits_a_sample = (window.permits as f64 / window.samples.max(1) as f64).max(1.0);
-        let enough = self.min_samples as f64 * permits_a_sample;
+        let permits_a_call = (window.permits as f64 / window.calls.max(1) as f64).max(1.0);
+        let enough = self.min_samples as f64 * permits_a_call;
         window.samples > 0 && window.samples < self.min_samples && rate * elapsed < 2.0 * enough
     }
 
@@ -178,7 +179,8 @@ impl Tuning {
 }
 
 fn cubic(is_overloaded: bool, rate: f64, window: &Window, memory: &mut Memory) -> f64 {
-    let measured = if window.seconds > 0.0 { window.permits as f64 / window.seconds } else { rate };
+    // Where nothing was granted, as in a pause, late outcomes tell nothing of what was sent.
+    let measured = if window.permits > 0 { window.permits as f64 / window.seconds } else { rate };
     if is_overloaded {
         *memory = Memory { peak: measured.min(rate), since_cut: 0.0 };
         return BETA * memory.peak;

@@ -93,6 +93,7 @@ struct Model {
     end: u64,
     samples: u64,
     errors: u64,
+    calls: u64,
     permits: i64,
     // CUBIC.
     w_max: f64,
@@ -113,6 +114,7 @@ impl Model {
             end,
             samples: 0,
             errors: 0,
+            calls: 0,
             permits: 0,
             w_max: rate,
             t: (rate * 0.3 / 0.4).cbrt(),
@@ -141,13 +143,13 @@ impl Model {
         let (length, elapsed) = ((self.end - self.opened) as f64 / 1e9, (self.now - self.opened) as f64 / 1e9);
         self.end = self.now + self.settings.window;
         // With some outcomes, but too few, it goes on, until it lasted twice as long as the permits for them take.
-        let for_each = (self.permits.max(0) as f64 / self.samples.max(1) as f64).max(1.0);
+        let for_each = (self.permits.max(0) as f64 / self.calls.max(1) as f64).max(1.0);
         let needed = self.settings.min_samples as f64 * for_each;
         if (1..self.settings.min_samples).contains(&self.samples) && elapsed * self.rate < 2.0 * needed {
             return;
         }
         self.change(length);
-        (self.opened, self.samples, self.errors, self.permits) = (self.now, 0, 0, 0);
+        (self.opened, self.samples, self.errors, self.calls, self.permits) = (self.now, 0, 0, 0, 0);
     }
 
     fn change(&mut self, length: f64) {
@@ -158,7 +160,8 @@ impl Model {
         self.t += length;
         let is_overloaded = self.samples > 0 && self.errors as f64 / self.samples as f64 > threshold;
         let used = self.permits.max(0) as f64;
-        let measured = used / length;
+        // Of a window in which nothing was granted nothing is known.
+        let measured = if used > 0.0 { used / length } else { self.rate };
         let rate = match (law, is_overloaded) {
             (Law::ErrorRate, true) => self.rate * reduction,
             (Law::ErrorRate, false) => self.rate * recovery,
@@ -188,6 +191,7 @@ impl Model {
 
     fn take(&mut self, n: u64) {
         self.level -= n as f64;
+        self.calls += 1;
         self.permits += n as i64;
     }
 }

@@ -39,3 +39,23 @@ fn nobody_waits_for_an_ender() {
     drop(stopped);
     assert_eq!(limiter.current_rate(), 50.0);
 }
+
+/// While nobody can end the window because the setter's lock is held, its figures stay those of its time.
+#[test]
+fn a_window_that_stays_due_is_as_long_as_it_lasts() {
+    let clock = ManualClock::new();
+    let builder = AdaptiveRateLimiterBuilder::new(clock.clone()).base_rate(100.0).window(Duration::from_secs(1));
+    let limiter = builder.law(crate::Law::Cubic).min_rate(1.0).build().unwrap();
+    let fail = |calls: u32| {
+        for _ in 0..calls {
+            limiter.try_acquire().unwrap();
+            limiter.record_error();
+            clock.advance(Duration::from_millis(50));
+        }
+    };
+    fail(20);
+    let stopped = limiter.bucket.core.hold_setter();
+    fail(180);
+    drop(stopped);
+    assert!((limiter.current_rate() - 0.7 * 20.0).abs() < 0.1, "20 a second were taken, always");
+}

@@ -18,7 +18,7 @@ const CUBIC: Tuning = Tuning { law: Law::Cubic, min_rate: 1e-3, max_rate: 1e9, .
 
 /// A window of a second, in which so many permits were taken.
 fn window(samples: u64, errors: u64, permits: u64) -> Window {
-    Window { samples, errors, permits, seconds: 1.0 }
+    Window { samples, errors, calls: samples, permits, seconds: 1.0 }
 }
 
 fn next(tuning: &Tuning, rate: f64, window: &Window) -> Option<(f64, ChangeReason)> {
