@@ -11,6 +11,8 @@ mod counters;
 mod error;
 mod nanos;
 mod params;
+#[cfg(feature = "per-key")]
+mod per_key;
 mod quota;
 mod reservation;
 mod stats;
@@ -37,6 +39,8 @@ pub use crate::clock::{Clock, MonotonicClock};
 pub use crate::clock::{CoarseClock, ManualClock};
 pub use crate::error::{ConfigError, RateLimitExceeded};
 pub use crate::nanos::{Nanos, TickLength};
+#[cfg(feature = "per-key")]
+pub use crate::per_key::{KeyRef, PerKeyRateLimiter, PerKeyRateLimiterBuilder, WhenFull};
 pub use crate::quota::Quota;
 #[cfg(feature = "async")]
 pub use crate::reservation::Reserve;

@@ -327,6 +327,26 @@ impl Params {
         if target <= self.full(ticks) { 0 } else { self.wait(target, ticks) }
     }
 
+    /// The units that accrue in so many ticks, up to the horizon.
+    #[cfg(feature = "per-key")]
+    pub(crate) fn units_in(&self, ticks: u64) -> u64 {
+        self.units(ticks.min(self.horizon))
+    }
+
+    /// The latest instant of a bucket that is full at `ticks`: as good as any of them.
+    #[cfg(feature = "per-key")]
+    #[inline]
+    pub(crate) fn fresh_instant(&self, ticks: u64) -> u64 {
+        self.floor(ticks)
+    }
+
+    /// Whether a bucket at `instant` was full already when all but the last `idle` units had accrued.
+    #[cfg(feature = "per-key")]
+    #[inline]
+    pub(crate) fn is_idle(&self, instant: u64, ticks: u64, idle: u64) -> bool {
+        self.floor(ticks) >= instant.saturating_add(idle)
+    }
+
     /// The ticks in which `permits` come; `u64::MAX`: never.
     pub(crate) fn ticks_for_permits(&self, permits: u64) -> u64 {
         if permits > INSTANT >> self.shift() { u64::MAX } else { self.ticks_for(permits << self.shift()) }

@@ -1,0 +1,148 @@
+//! Clean-up by those who call, a piece at a time: the epoch moves once an interval, and with it one pass begins.
+
+use alloc::vec::Vec;
+use core::cell::Cell;
+use core::hash::Hash;
+
+use super::store::{Cursor, Store};
+use crate::algorithm::token_bucket::Params;
+use crate::sync::{AtomicU64, Lock, Ordering};
+
+/// During a pass each thread sweeps a piece at every so many-th of its calls.
+const CALLS: u32 = 64;
+
+/// A call that lets a key in counts for so many: a pass must be faster than keys come.
+pub(super) const NEWCOMER: u32 = 16;
+
+/// So many places a newcomer may look through for room, and once through all shards at the most.
+const ROOM_PLACES: usize = 1_024;
+
+/// After so many times that somebody was at the shard, the sweep waits for it.
+const PATIENCE: u64 = 8;
+
+/// Where the pass is, and when the next one begins.
+#[derive(Debug)]
+pub(super) struct Cleanup {
+    /// In ticks.
+    interval: u64,
+    /// In units: as long as a key must have been full.
+    idle: u64,
+    /// The tick at which the next piece is due: at once during a pass.
+    due: AtomicU64,
+    /// Held by who sweeps a piece. What follows is read and written under it.
+    turn: Lock,
+    shard: AtomicU64,
+    place: AtomicU64,
+    misses: AtomicU64,
+    /// Held by who makes room. Where that was done last is read and written under it.
+    room_turn: Lock,
+    room: [AtomicU64; 2],
+}
+
+std::thread_local! {
+    /// Full at first, so that threads of a few calls each do their part too.
+    static COUNT: Cell<u32> = const { Cell::new(CALLS) };
+}
+
+impl Cleanup {
+    pub(super) fn new(interval: u64, params: &Params, now: u64) -> Self {
+        let zero = || AtomicU64::new(0);
+        Self {
+            interval,
+            idle: params.units_in(interval),
+            due: AtomicU64::new(now.saturating_add(interval)),
+            turn: Lock::new(),
+            shard: zero(),
+            place: zero(),
+            misses: zero(),
+            room_turn: Lock::new(),
+            room: [zero(), zero()],
+        }
+    }
+
+    /// Drops keys that are as good as new, however short they have been, from where it stopped the last time; looks at so
+    /// many places at most. Tells whether there is room now, unless somebody else takes it.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn make_room<K: Eq + Hash>(&self, store: &Store<K>, params: &Params, ticks: u64) -> bool {
+        // Dropped last, without the turn.
+        let mut removed = Vec::new();
+        // Waited for, since it is held for some pieces at most: or newcomers would be turned away because others came.
+        let _turn = self.room_turn.lock();
+        // Ordering: Relaxed throughout; the turn orders them.
+        let [shard, place] = self.room.each_ref().map(|number| number.load(Ordering::Relaxed) as usize);
+        let mut cursor = Cursor { shard, place };
+        let start = cursor;
+        let mut looked_at = 0;
+        let is_room = loop {
+            let swept = store.sweep(&mut cursor, params, ticks, 0, true, &mut removed).unwrap_or_default();
+            looked_at += swept.places;
+            if swept.dropped > 0 {
+                break true;
+            }
+            if looked_at >= ROOM_PLACES || cursor == start {
+                break false;
+            }
+        };
+        for (number, value) in self.room.iter().zip([cursor.shard, cursor.place]) {
+            // Ordering: as above.
+            number.store(value as u64, Ordering::Relaxed);
+        }
+        is_room
+    }
+
+    /// Whether this call should sweep a piece. It counts for so many.
+    #[inline(always)]
+    pub(super) fn is_due(&self, ticks: u64, weight: u32) -> bool {
+        // Ordering: Relaxed; a guess, which is checked under the turn.
+        if ticks < self.due.load(Ordering::Relaxed) {
+            return false;
+        }
+        // Counted only while there is something to do: of two limiters that are called in turn, the count would always
+        // be the same one's.
+        let count = COUNT.get() + weight;
+        COUNT.set(if count < CALLS { count } else { 0 });
+        count >= CALLS
+    }
+
+    /// One piece of a pass, if nobody else is at it.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn sweep_piece<K: Eq + Hash>(&self, store: &Store<K>, params: &Params, ticks: u64) {
+        // Dropped last, without the turn.
+        let mut removed = Vec::new();
+        let Some(_turn) = self.turn.try_lock() else {
+            return;
+        };
+        // Ordering: Relaxed throughout; the turn orders them.
+        let load = |number: &AtomicU64| number.load(Ordering::Relaxed);
+        let save = |number: &AtomicU64, value| number.store(value, Ordering::Relaxed);
+        if ticks < load(&self.due) {
+            return;
+        }
+        let mut cursor = Cursor { shard: load(&self.shard) as usize, place: load(&self.place) as usize };
+        let misses = load(&self.misses);
+        if store.sweep(&mut cursor, params, ticks, self.idle, misses >= PATIENCE, &mut removed).is_none() {
+            return save(&self.misses, misses + 1);
+        }
+        save(&self.misses, 0);
+        save(&self.shard, cursor.shard as u64);
+        save(&self.place, cursor.place as u64);
+        if cursor.shard == 0 && cursor.place == 0 {
+            save(&self.due, ticks.saturating_add(self.interval));
+        }
+    }
+
+    /// A whole pass, piece by piece; tells how many were dropped.
+    pub(super) fn sweep_all<K: Eq + Hash>(&self, store: &Store<K>, params: &Params, ticks: u64) -> usize {
+        let (mut cursor, mut dropped) = (Cursor::default(), 0);
+        loop {
+            let mut removed = Vec::new();
+            let swept = store.sweep(&mut cursor, params, ticks, self.idle, true, &mut removed);
+            dropped += swept.unwrap_or_default().dropped;
+            if cursor.shard == 0 && cursor.place == 0 {
+                return dropped;
+            }
+        }
+    }
+}
