@@ -65,18 +65,39 @@ pub fn run_beside<S: Sync>(
     op: impl Fn(&S) -> bool + Sync,
     beside: impl Fn(&S) -> bool + Sync,
 ) -> Measurement {
-    let cores = cores();
+    run_laps(threads, calls_per_thread, |index| {
+        if index % 2 == 0 { lap(subject, calls_per_thread, &op) } else { lap(subject, calls_per_thread, &beside) }
+    })
+}
+
+/// The same with a key a call: `keys` makes the source of thread `i`, which is asked for the next key before each call.
+///
+/// The source is inlined into the loop, too, and part of what is measured.
+///
+/// # Panics
+/// If a thread cannot be started, or if `op` panics.
+pub fn run_keyed<S: Sync, N: FnMut() -> u64>(
+    subject: &S,
+    threads: usize,
+    calls_per_thread: u64,
+    keys: impl Fn(usize) -> N + Sync,
+    op: impl Fn(&S, u64) -> bool + Sync,
+) -> Measurement {
+    run_laps(threads, calls_per_thread, |index| {
+        let mut next = keys(index);
+        lap(subject, calls_per_thread, |subject| op(subject, next()))
+    })
+}
+
+fn run_laps(threads: usize, calls_per_thread: u64, lap: impl Fn(usize) -> Lap + Sync) -> Measurement {
     let barrier = SpinBarrier::new(threads);
     let laps: Vec<Lap> = thread::scope(|scope| {
         let worker = |index: usize| {
-            let (barrier, op, beside) = (&barrier, &op, &beside);
-            let core = (!cores.is_empty()).then(|| cores[index % cores.len()]);
+            let (barrier, lap) = (&barrier, &lap);
             scope.spawn(move || {
-                if let Some(core) = core {
-                    core_affinity::set_for_current(core);
-                }
+                pin(index);
                 barrier.wait();
-                if index % 2 == 0 { lap(subject, calls_per_thread, op) } else { lap(subject, calls_per_thread, beside) }
+                lap(index)
             })
         };
         let workers: Vec<_> = (0..threads).map(worker).collect();
@@ -97,6 +118,14 @@ pub fn cores() -> Vec<CoreId> {
     core_affinity::get_core_ids().unwrap_or_default()
 }
 
+/// Pins this thread to the `index`th core, counted around.
+pub fn pin(index: usize) {
+    let cores = cores();
+    if !cores.is_empty() {
+        core_affinity::set_for_current(cores[index % cores.len()]);
+    }
+}
+
 /// One thread's loop.
 struct Lap {
     start: Instant,
@@ -106,7 +135,7 @@ struct Lap {
 
 // Not inlined: the loop of a subject is then the same code at every number of threads.
 #[inline(never)]
-fn lap<S>(subject: &S, calls: u64, op: impl Fn(&S) -> bool) -> Lap {
+fn lap<S>(subject: &S, calls: u64, mut op: impl FnMut(&S) -> bool) -> Lap {
     let mut admitted = 0;
     let start = Instant::now();
     for _ in 0..calls {
@@ -116,16 +145,20 @@ fn lap<S>(subject: &S, calls: u64, op: impl Fn(&S) -> bool) -> Lap {
 }
 
 /// Lets nobody through until all have come. Waits on the core, because a thread that sleeps starts late.
-pub(crate) struct SpinBarrier {
+#[derive(Debug)]
+pub struct SpinBarrier {
     missing: CachePadded<AtomicUsize>,
 }
 
 impl SpinBarrier {
-    pub(crate) fn new(threads: usize) -> Self {
+    /// For so many.
+    #[must_use]
+    pub fn new(threads: usize) -> Self {
         Self { missing: CachePadded::new(AtomicUsize::new(threads)) }
     }
 
-    pub(crate) fn wait(&self) {
+    /// Until all have called it.
+    pub fn wait(&self) {
         // Ordering: Relaxed; the barrier only aligns the threads in time and publishes nothing.
         self.missing.fetch_sub(1, Ordering::Relaxed);
         let mut spins = 0_u32;
@@ -145,7 +178,7 @@ impl SpinBarrier {
 mod tests {
     use core::sync::atomic::{AtomicU64, Ordering};
 
-    use super::{run, run_beside};
+    use super::{run, run_beside, run_keyed};
 
     #[test]
     fn makes_every_call_once_and_counts_what_was_admitted() {
@@ -162,5 +195,21 @@ mod tests {
         let found = run_beside(&calls, 5, 1_000, |calls| op(&calls.0), |calls| op(&calls.1));
         assert_eq!((found.decisions, found.admitted), (5_000, 5_000));
         assert_eq!((calls.0.into_inner(), calls.1.into_inner()), (3_000, 2_000));
+    }
+    #[test]
+    fn every_thread_has_keys_of_its_own() {
+        let sums = [const { AtomicU64::new(0) }; 3];
+        let keys = |thread: usize| {
+            let mut next = thread as u64 * 1_000;
+            move || {
+                next += 1;
+                next
+            }
+        };
+        let found = run_keyed(&sums, 3, 10, keys, |sums, key| {
+            sums[key as usize / 1_000].fetch_add(key % 1_000, Ordering::Relaxed) < u64::MAX
+        });
+        assert_eq!((found.decisions, found.admitted), (30, 30));
+        assert_eq!(sums.map(AtomicU64::into_inner), [55; 3]);
     }
 }

@@ -3,7 +3,9 @@
 //! - [`harness`]: threads, pinned, started together and timed inside
 //! - [`subjects`]: who is measured, and on which work
 //! - [`mutex`], [`mutex_window`]: the buckets and the window counters that people write
-//! - [`mutex_adaptive`]: the adaptive limiter that people write
+//! - [`mutex_adaptive`], [`mutex_keyed`]: the adaptive and the per-key limiter that people write
+//! - [`key_sequence`]: which key each call names
+//! - [`histogram`]: how long single calls took
 //! - [`shifted`]: a clock that set-up moves
 //! - [`criterion_suites`]: the same under criterion
 //! - [`ping_pong`]: how far apart two cores are
@@ -12,9 +14,12 @@
 
 pub mod criterion_suites;
 pub mod harness;
+pub mod histogram;
+pub mod key_sequence;
 pub mod machine;
 pub mod mutex;
 pub mod mutex_adaptive;
+pub mod mutex_keyed;
 pub mod mutex_window;
 pub mod ping_pong;
 pub mod quartiles;

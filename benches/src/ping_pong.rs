@@ -56,6 +56,15 @@ pub fn round_trip(samples: usize, trips: u64) -> Option<Quartiles> {
     Some(Quartiles::of(times))
 }
 
+/// The same in words.
+#[must_use]
+pub fn in_words() -> String {
+    match round_trip(21, 20_000) {
+        Some(nanos) => format!("{nanos:.0} ns a round trip between the first two cores"),
+        None => "only one core".to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::round_trip;

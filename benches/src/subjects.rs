@@ -2,6 +2,7 @@
 
 pub mod adaptive;
 pub mod bucket;
+pub mod keyed;
 pub mod window;
 
 use core::fmt;
@@ -23,11 +24,13 @@ pub enum Family {
     Window,
     /// Limiters whose rate follows the errors, and the token bucket for comparison.
     Adaptive,
+    /// Limiters with a bucket for each key.
+    Keyed,
 }
 
 impl Family {
     /// All families.
-    pub const ALL: [Self; 3] = [Self::Bucket, Self::Window, Self::Adaptive];
+    pub const ALL: [Self; 4] = [Self::Bucket, Self::Window, Self::Adaptive, Self::Keyed];
 
     /// What they are measured on, with all that it takes.
     #[must_use]
@@ -36,6 +39,7 @@ impl Family {
             Self::Bucket => bucket::suites(),
             Self::Window => window::suites(),
             Self::Adaptive => adaptive::suites(),
+            Self::Keyed => keyed::suites(),
         }
     }
 
@@ -46,6 +50,7 @@ impl Family {
             Self::Bucket => bucket::GOVERNOR,
             Self::Window => window::TOKEN_BUCKET,
             Self::Adaptive => adaptive::TOKEN_BUCKET,
+            Self::Keyed => keyed::GOVERNOR,
         }
     }
 }
@@ -139,10 +144,22 @@ impl Subject {
         make: impl Fn() -> L + 'static,
         time: impl Fn(&L, usize, u64) -> Measurement + 'static,
     ) -> Self {
-        let measure = move |threads, calls_per_thread| {
+        Self::checked(name, suite, granted, move |threads, calls_per_thread| {
             // On cache lines that it shares with nothing of the harness.
             let limiter = CachePadded::new(make());
-            let found = time(&limiter, threads, calls_per_thread);
+            time(&limiter, threads, calls_per_thread)
+        })
+    }
+
+    /// `time` runs the harness on a limiter, and all calls are granted, or none.
+    fn checked(
+        name: &'static str,
+        suite: &'static str,
+        granted: bool,
+        time: impl Fn(usize, u64) -> Measurement + 'static,
+    ) -> Self {
+        let measure = move |threads, calls_per_thread| {
+            let found = time(threads, calls_per_thread);
             let expected = if granted { found.decisions } else { 0 };
             assert_eq!(found.admitted, expected, "{name}, {suite}, {threads} threads");
             found
@@ -156,7 +173,8 @@ impl Subject {
         self.name
     }
 
-    /// Makes a fresh limiter and times `calls_per_thread` calls on each of `threads` threads: see [`harness::run`].
+    /// Times `calls_per_thread` calls on each of `threads` threads, on a fresh limiter unless its suite says otherwise:
+    /// see [`harness::run`].
     ///
     /// # Panics
     /// If anything was admitted that should have been denied, or the other way round.

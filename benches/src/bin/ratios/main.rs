@@ -103,7 +103,7 @@ fn judge(args: &Args, suites: &[Suite], against: &str) -> io::Result<()> {
 
     let mut provenance = machine::provenance();
     provenance.push(("rounds", format!("{} of about {} ms for each subject", effort.rounds, effort.millis)));
-    provenance.push(("ping-pong before", ping_pong()));
+    provenance.push(("ping-pong before", ping_pong::in_words()));
     let mut cells: Vec<Cell> = Vec::new();
     for suite in suites {
         for &threads in &args.threads {
@@ -111,18 +111,11 @@ fn judge(args: &Args, suites: &[Suite], against: &str) -> io::Result<()> {
             cells.push(Cell::measure(suite, usize::from(threads), effort));
         }
     }
-    provenance.push(("ping-pong after", ping_pong()));
+    provenance.push(("ping-pong after", ping_pong::in_words()));
 
     table::print(&provenance, &cells, against, &mut io::stdout().lock())?;
     match file {
         Some(file) => csv::write(&provenance, &cells, BufWriter::new(file)),
         None => Ok(()),
-    }
-}
-
-fn ping_pong() -> String {
-    match ping_pong::round_trip(21, 20_000) {
-        Some(nanos) => format!("{nanos:.0} ns a round trip between the first two cores"),
-        None => "only one core".to_owned(),
     }
 }

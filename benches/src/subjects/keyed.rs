@@ -1,0 +1,242 @@
+//! Limiters with a bucket for each key: ours, governor, and the hash map behind a mutex that people write. Every call
+//! is granted.
+
+use core::cell::OnceCell;
+use core::hash::Hash;
+use core::num::NonZeroU32;
+use core::time::Duration;
+use std::rc::Rc;
+
+use crossbeam_utils::CachePadded;
+use governor::DefaultKeyedRateLimiter;
+use sluicegate::{PerKeyRateLimiter, Quota};
+
+use super::{Subject, Suite};
+use crate::harness::{self, Measurement};
+use crate::key_sequence::KeySequence;
+use crate::mutex::InstantTime;
+use crate::mutex_keyed::MutexKeyed;
+
+/// The name of the peer that everything is compared with.
+pub const GOVERNOR: &str = "governor";
+/// Our name.
+pub const OURS: &str = "sluicegate";
+/// The name of the baseline.
+pub const MUTEX: &str = "std_mutex_hash_map";
+
+/// One permit each of these, and a burst of as many as governor can hold.
+const INTERVAL: Duration = Duration::from_millis(1);
+const BURST: NonZeroU32 = NonZeroU32::MAX;
+
+/// What a key has taken before it is measured: half the burst. So its bucket is neither full nor empty, it owes for
+/// weeks, and a clean-up lets it stay.
+pub const DEBT: NonZeroU32 = NonZeroU32::MIN.saturating_add((1 << 31) - 1);
+
+/// So many keys of [`Work::Churn`] go into one map.
+const CHURN: u64 = 1 << 16;
+
+/// All suites.
+pub(super) fn suites() -> Vec<Suite> {
+    Work::ALL.map(|work| Suite { name: work.name(), subjects: everybody(work) }).into()
+}
+
+/// What is asked of every subject. The keys are numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Work {
+    /// All threads name the same key.
+    HotKey,
+    /// 1,000 keys, all as likely, all known.
+    Keys1k,
+    /// 100,000 of them.
+    Keys100k,
+    /// A million of them.
+    Keys1m,
+    /// 100,000 keys by Zipf's law with exponent 1, all known: a third of the calls goes to the first 30.
+    Zipf100k,
+    /// Every call names a key that nobody has named before.
+    ///
+    /// The map is empty at first and is replaced by an empty one after 65,536 keys, all threads together: so what is
+    /// measured is letting keys in, with a map's growth to that size, and without anybody who is dropped.
+    Churn,
+}
+
+impl Work {
+    const ALL: [Self; 6] = [Self::HotKey, Self::Keys1k, Self::Keys100k, Self::Keys1m, Self::Zipf100k, Self::Churn];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::HotKey => "hot_key",
+            Self::Keys1k => "keys_1k",
+            Self::Keys100k => "keys_100k",
+            Self::Keys1m => "keys_1m",
+            Self::Zipf100k => "zipf_100k",
+            Self::Churn => "churn",
+        }
+    }
+
+    /// How many are known before it is measured.
+    const fn keys(self) -> u32 {
+        match self {
+            Self::HotKey => 1,
+            Self::Keys1k => 1_000,
+            Self::Keys100k | Self::Zipf100k => 100_000,
+            Self::Keys1m => 1_000_000,
+            Self::Churn => 0,
+        }
+    }
+
+    /// Twice as long as there are keys, or more: most keys are in it.
+    fn sequence(self) -> KeySequence {
+        let length = (2 * self.keys() as usize).next_power_of_two().max(1 << 12);
+        match self {
+            Self::Zipf100k => KeySequence::zipf(self.keys(), length),
+            _ => KeySequence::uniform(self.keys(), length),
+        }
+    }
+
+    /// Whether a map is filled once and measured again and again: it takes longer than a measurement.
+    const fn is_kept(self) -> bool {
+        self.keys() > 10_000
+    }
+}
+
+/// The one face. Its quota is one permit a millisecond and a burst of 2^32 - 1.
+pub trait Keyed<K>: Sync + Sized + 'static {
+    /// Without a key. Those that clean up by themselves do it so often.
+    #[must_use]
+    fn make(cleanup_interval: Duration) -> Self;
+    /// Takes a permit of `key`'s.
+    fn take(&self, key: &K) -> bool;
+    /// Takes `n` permits of `key`'s.
+    fn take_n(&self, key: &K, n: NonZeroU32) -> bool;
+    /// How many keys are known.
+    fn count(&self) -> usize;
+}
+
+/// What a key has to be.
+pub trait Key: Clone + Eq + Hash + Send + Sync + 'static {}
+impl<K: Clone + Eq + Hash + Send + Sync + 'static> Key for K {}
+
+impl<K: Key> Keyed<K> for PerKeyRateLimiter<K> {
+    fn make(cleanup_interval: Duration) -> Self {
+        let quota = Quota::per(1, INTERVAL).burst(u64::from(BURST.get()));
+        Self::builder(quota).cleanup_interval(cleanup_interval).build().expect("the quota fits")
+    }
+
+    #[inline(always)]
+    fn take(&self, key: &K) -> bool {
+        self.try_acquire(key).is_ok()
+    }
+
+    fn take_n(&self, key: &K, n: NonZeroU32) -> bool {
+        self.try_acquire_n(key, u64::from(n.get())).is_ok()
+    }
+
+    fn count(&self) -> usize {
+        self.len()
+    }
+}
+
+impl<K: Key> Keyed<K> for DefaultKeyedRateLimiter<K> {
+    /// Cleans up when it is told to.
+    fn make(_: Duration) -> Self {
+        let quota = governor::Quota::with_period(INTERVAL).expect("the interval is above zero");
+        Self::dashmap(quota.allow_burst(BURST))
+    }
+
+    #[inline(always)]
+    fn take(&self, key: &K) -> bool {
+        self.check_key(key).is_ok()
+    }
+
+    fn take_n(&self, key: &K, n: NonZeroU32) -> bool {
+        self.check_key_n(key, n).is_ok_and(|decision| decision.is_ok())
+    }
+
+    fn count(&self) -> usize {
+        self.len()
+    }
+}
+
+impl<K: Key> Keyed<K> for MutexKeyed<K> {
+    /// Never cleans up.
+    fn make(_: Duration) -> Self {
+        Self::new(1.0 / INTERVAL.as_secs_f64(), f64::from(BURST.get()), InstantTime)
+    }
+
+    #[inline(always)]
+    fn take(&self, key: &K) -> bool {
+        self.try_acquire_n(key, 1)
+    }
+
+    fn take_n(&self, key: &K, n: NonZeroU32) -> bool {
+        self.try_acquire_n(key, u64::from(n.get()))
+    }
+
+    fn count(&self) -> usize {
+        self.len()
+    }
+}
+
+fn everybody(work: Work) -> Vec<Subject> {
+    // Drawn once for all of them, by the first one that is measured.
+    let sequence = Rc::new(OnceCell::new());
+    vec![
+        subject::<PerKeyRateLimiter<u64>>(OURS, work, &sequence),
+        subject::<DefaultKeyedRateLimiter<u64>>(GOVERNOR, work, &sequence),
+        subject::<MutexKeyed<u64>>(MUTEX, work, &sequence),
+    ]
+}
+
+fn subject<L: Keyed<u64>>(name: &'static str, work: Work, sequence: &Rc<OnceCell<KeySequence>>) -> Subject {
+    if work == Work::Churn {
+        return Subject::checked(name, work.name(), true, churn::<L>);
+    }
+    let (sequence, kept) = (Rc::clone(sequence), OnceCell::new());
+    Subject::checked(name, work.name(), true, move |threads, calls| {
+        let sequence = sequence.get_or_init(|| work.sequence());
+        let time = |limiter: &L| {
+            let keys = |index| sequence.of_thread(index, threads);
+            harness::run_keyed(limiter, threads, calls, keys, |limiter, key| limiter.take(&key))
+        };
+        if work.is_kept() { time(kept.get_or_init(|| filled(work.keys()))) } else { time(&filled(work.keys())) }
+    })
+}
+
+/// With that many keys, which owe. On cache lines that it shares with nothing of the harness.
+fn filled<L: Keyed<u64>>(keys: u32) -> CachePadded<L> {
+    let limiter = fresh::<L>();
+    for key in 0..keys {
+        assert!(limiter.take_n(&u64::from(key), DEBT), "a new key has its burst");
+    }
+    limiter
+}
+
+/// What is usual: a clean-up every minute, if it cleans up by itself.
+fn fresh<L: Keyed<u64>>() -> CachePadded<L> {
+    CachePadded::new(L::make(Duration::from_secs(60)))
+}
+
+fn churn<L: Keyed<u64>>(threads: usize, calls: u64) -> Measurement {
+    let a_map = (CHURN / threads as u64).max(1);
+    let mut sum = Measurement { wall: Duration::ZERO, decisions: 0, admitted: 0 };
+    let mut done = 0;
+    while done < calls {
+        let limiter = fresh::<L>();
+        let these = a_map.min(calls - done);
+        let keys = |index: usize| {
+            let mut next = (index as u64) << 32;
+            move || {
+                next += 1;
+                next
+            }
+        };
+        let found = harness::run_keyed(&*limiter, threads, these, keys, |limiter: &L, key| limiter.take(&key));
+        assert_eq!(limiter.count() as u64, found.decisions, "every key was a new one");
+        sum.wall += found.wall;
+        sum.decisions += found.decisions;
+        sum.admitted += found.admitted;
+        done += these;
+    }
+    sum
+}
