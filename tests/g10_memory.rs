@@ -79,7 +79,7 @@ fn bound(keys: usize) -> isize {
 
 // --- Floods
 
-/// Kills: a place that is not reserved before the key is let in; one that is not given back on a denial; reserved one too many.
+/// Kills: one place too many; any key dropped for a newcomer; a newcomer that is not charged.
 #[test]
 fn two_million_unique_keys_against_ten_thousand_places() {
     const MAX_KEYS: usize = 10_000;
@@ -127,7 +127,7 @@ fn two_million_unique_keys_against_ten_thousand_places() {
     assert!(bytes.live() < 20_000, "{} bytes are left", bytes.live());
 }
 
-/// Keys that own memory: what is turned away is freed.
+/// Keys that own memory: what is turned away is freed. Kills: places that `clear` keeps.
 #[test]
 fn a_flood_of_strings_leaves_nothing() {
     const MAX_KEYS: usize = 1_000;
@@ -184,6 +184,7 @@ fn those_without_a_place_share_one_bucket() {
 }
 
 /// Every newcomer has to make room, on the real clock, from several threads: never one too many at any moment.
+/// Kills: one place too many; a place that a denial keeps, or `remove`, or `clear`.
 #[test]
 fn pressure_from_several_threads_never_makes_one_key_too_many() {
     const MAX_KEYS: usize = 100;
@@ -229,7 +230,7 @@ fn churning(clock: impl Clock) -> PerKeyRateLimiter<u64, impl Clock> {
 
 /// A key stays for an interval at least, and the pass that finds it begins when the next one is over; during the pass,
 /// which takes a call for two places, others come. Nobody calls `cleanup`.
-/// Kills: no sweep by those who call; a pass that does not start again; one that is never moved on.
+/// Kills: no sweep by those who call, or by every 64th newcomer only; one pass and no other; a piece that is not moved on.
 #[test]
 fn keys_used_once_go_while_others_come() {
     let bytes = Bytes::new();
@@ -286,7 +287,7 @@ fn threads_of_one_call_each_clean_up_too() {
 }
 
 /// Of two limiters called in turn by one thread, neither is forgotten: they share its calls, so it takes twice as long.
-/// Kills: a pass that begins an interval after the last one began, where a pass takes longer: one of them has all turns.
+/// Kills: no sweep by those who call; one pass and no other; a piece that is not moved on.
 #[test]
 fn two_limiters_in_turn_are_both_cleaned_up() {
     let _bytes = Bytes::new();
@@ -365,7 +366,7 @@ fn shards_that_are_mostly_empty_shrink() {
     assert!((0..MANY).step_by(100).all(|key| limiter.contains_key(&key) && limiter.try_acquire(&key).is_err()));
 }
 
-/// Removed one by one, they are given back by the next clean-up; cleared, at once.
+/// Removed one by one, they are given back by the next clean-up; cleared, at once. Kills: shards that never shrink.
 #[test]
 fn what_is_removed_is_given_back() {
     let bytes = Bytes::new();

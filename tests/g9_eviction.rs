@@ -134,8 +134,8 @@ impl Pair {
 proptest! {
     #![proptest_config(cases(4_000))]
 
-    /// Kills: keys dropped half a burst before they are full; a newcomer that is not charged; a newcomer that starts half
-    /// a burst short; the idle time not asked for, or asked for in ticks, is not seen here, and need not be.
+    /// Kills: keys dropped half a burst before they are full; any key dropped for a newcomer; a newcomer that is not charged.
+    /// Whether a key was full for an interval before it was dropped is not to be seen.
     #[test]
     fn on_a_clock_that_advances_every_answer_is_the_bucket_s(
         quota in quota(),
@@ -256,7 +256,7 @@ type OnStopped<'a> = Arc<PerKeyRateLimiter<u32, Arc<Stopped<'a>>>>;
 
 /// A key whose burst was taken at second 1 by others, and a call for it that is stopped after its reading of that time,
 /// until the key is full again and forgotten. Were it new then, its grant would leave it full as soon as time has caught up:
-/// three bursts in the time in which one comes. Kills: a newcomer that starts at 0; the clock read after the look-up.
+/// three bursts in the time in which one comes. Kills: a newcomer that starts at 0.
 #[test]
 fn a_stale_reading_across_an_eviction_wins_nothing() {
     let forget: [fn(&OnStopped); 2] = [
@@ -304,7 +304,7 @@ fn a_clock_set_back_after_an_eviction_finds_no_more_than_before() {
 }
 
 /// Its key is its own alone, and new: that another key is forgotten between its reading and its charge is none of its
-/// business, for its clock runs on.
+/// business, for its clock runs on. Kills: no second reading of the clock.
 #[test]
 fn a_newcomer_is_not_denied_because_another_key_was_forgotten() {
     let clock = Arc::new(Stopped::default());
@@ -321,7 +321,7 @@ fn a_newcomer_is_not_denied_because_another_key_was_forgotten() {
     assert!(clock.was_stopped());
 }
 
-/// The same with threads: each key is used once, so none is ever denied.
+/// The same with threads: each key is used once, so none is ever denied. Kills: no second reading of the clock.
 #[test]
 fn threads_with_keys_used_once_are_never_denied() {
     let limiter = PerKeyRateLimiter::<u64>::builder(Quota::per_second(1_000_000).burst(1)).max_keys(1_000);
@@ -419,7 +419,8 @@ fn a_key_goes_when_it_was_full_for_an_interval_and_not_before() {
     assert!(!limiter.contains_key(&0));
 }
 
-/// "When there are `max_keys` keys and all of them still owe": if one does not, a newcomer has its place, wherever in the map it is.
+/// "When there are `max_keys` keys and all of them still owe": if one does not, a newcomer has its place, wherever in the
+/// map it is. Kills: a search that ends after so many shards, empty ones too.
 #[test]
 fn the_one_key_that_is_full_makes_room() {
     for max_keys in [1, 2, 10, 100] {
@@ -443,7 +444,8 @@ fn the_one_key_that_is_full_makes_room() {
 /// Four keys that are full after a millisecond without a call, and forgotten after another, or sooner by the pressure of
 /// those who come once; of each the bound over all intervals of its trace, and of its whole run.
 ///
-/// Kills: keys dropped half a burst before they are full, or as they are; a charge without the shard's guard.
+/// Kills: keys dropped half a burst before they are full; any key dropped for a newcomer; no second look under the write
+/// guard.
 #[test]
 fn threads_on_keys_that_are_dropped_all_the_time() {
     let quota = Quota::per_second(2_000).burst(2);

@@ -157,7 +157,7 @@ fn a_key_ref_says_what_the_limiter_says() {
 
 // --- Who is let in
 
-/// Kills: a key that is let in before its request is looked at; by a refund.
+/// Kills: a place that a denial keeps.
 #[test]
 fn only_a_charge_lets_a_key_in() {
     let (limiter, clock) = new::<u64>(Quota::per_second(5));
@@ -213,7 +213,7 @@ fn removed_and_cleared_keys_start_afresh() {
     assert!(limiter.try_acquire(&4).is_err());
 }
 
-/// Kills: `retry_after` a nanosecond more, or less.
+/// Kills: `retry_after` a nanosecond more.
 #[test]
 fn retry_after_is_exact_to_the_nanosecond() {
     let quotas = [
@@ -425,7 +425,8 @@ fn a_key_may_call_the_limiter_when_it_is_dropped() {
     });
 }
 
-/// And when it has to make room: whoever it brings in has to find room as well.
+/// And when it has to make room: whoever it brings in has to find room as well. Kills: keys dropped under the lock of who
+/// makes room.
 #[test]
 fn a_key_may_call_the_limiter_when_it_is_dropped_to_make_room() {
     within_seconds("room", || {
