@@ -1,5 +1,5 @@
-//! G10: memory is bounded by `max_keys` under a flood of unique keys; without a bound by what comes in a few intervals, since
-//! those who call clean up; and what was dropped is given back.
+//! G10: memory is bounded by `max_keys` under a flood of unique keys; without a bound by what comes in a few intervals,
+//! since those who call clean up; and what was dropped is given back.
 //!
 //! Bytes are those of the whole process, so one test runs at a time. "Kills" names a change of the library that the
 //! test was seen to fail on.
@@ -71,8 +71,9 @@ impl Bytes {
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Room for a key and its word and a byte for each place, of which 7 in 16 are taken right after a shard has grown; a shard
-/// that grows has the old places beside the new ones, and no shard is as good as the average. And 20 kB for the shards.
+/// Room for a key and its word and a byte for each place, of which 7 in 16 are taken right after a shard has grown; a
+/// shard that grows has the old places beside the new ones, and no shard is as good as the average. And 20 kB for the
+/// shards.
 fn bound(keys: usize) -> isize {
     (64 * keys + 20_000) as isize
 }
@@ -147,7 +148,7 @@ fn a_flood_of_strings_leaves_nothing() {
     assert!(bytes.live() < 20_000, "{} bytes are left", bytes.live());
 }
 
-/// Kills: a share of a bucket for each newcomer; a share that is free.
+/// Kills: a bucket for each of them.
 #[test]
 fn those_without_a_place_share_one_bucket() {
     const MAX_KEYS: u64 = 10_000;
@@ -230,7 +231,8 @@ fn churning(clock: impl Clock) -> PerKeyRateLimiter<u64, impl Clock> {
 
 /// A key stays for an interval at least, and the pass that finds it begins when the next one is over; during the pass,
 /// which takes a call for two places, others come. Nobody calls `cleanup`.
-/// Kills: no sweep by those who call, or by every 64th newcomer only; one pass and no other; a piece that is not moved on.
+/// Kills: no sweep by those who call, or by every 64th newcomer only; one pass and no other; a piece that is not moved
+/// on.
 #[test]
 fn keys_used_once_go_while_others_come() {
     let bytes = Bytes::new();
@@ -328,7 +330,8 @@ fn a_clean_up_gives_the_memory_back() {
     assert!(limiter.is_empty() && bytes.live() < full / 50, "{} of {full} bytes are left", bytes.live());
 }
 
-/// The same by one who calls, in no call more than a piece of 128 places. Kills: a whole shard in a piece; no shrinking.
+/// The same by one who calls, in no call more than a piece of 128 places. Kills: a whole shard in a piece; no
+/// shrinking.
 #[test]
 fn those_who_call_give_the_memory_back_a_piece_at_a_time() {
     let bytes = Bytes::new();

@@ -3,9 +3,9 @@
 //!
 //! What is promised on which clock:
 //! - One that only advances: every answer is that of the bucket, to the nanosecond, wherever the key is let in.
-//! - Any other: nothing is granted that the bucket would not grant after the same grants, no look finds more and no wait is
-//!   shorter; so G1 holds for each key over all intervals, as long as its readings are apart. It may be less: a newcomer
-//!   starts from the latest time at which anything was forgotten.
+//! - Any other: nothing is granted that the bucket would not grant after the same grants, no look finds more and no
+//!   wait is shorter; so G1 holds for each key over all intervals, as long as its readings are apart. It may be less: a
+//!   newcomer starts from the latest time at which anything was forgotten.
 //!
 //! "Kills" names a change of the library that the test was seen to fail on.
 
@@ -134,8 +134,8 @@ impl Pair {
 proptest! {
     #![proptest_config(cases(4_000))]
 
-    /// Kills: keys dropped half a burst before they are full; any key dropped for a newcomer; a newcomer that is not charged.
-    /// Whether a key was full for an interval before it was dropped is not to be seen.
+    /// Kills: keys dropped half a burst before they are full; any key dropped for a newcomer; a newcomer that is not
+    /// charged. Whether a key was full for an interval before it was dropped is not to be seen.
     #[test]
     fn on_a_clock_that_advances_every_answer_is_the_bucket_s(
         quota in quota(),
@@ -191,8 +191,8 @@ proptest! {
         }
     }
 
-    /// A reading for each call, in any order: the buckets are charged what the limiter granted, and each grant is one of
-    /// theirs. And G1 itself, over all intervals of each key's trace.
+    /// A reading for each call, in any order: the buckets are charged what the limiter granted, and each grant is one
+    /// of theirs. And G1 itself, over all intervals of each key's trace.
     ///
     /// Kills: a newcomer that starts at 0 instead of at the latest sweep; at the last one instead of the latest.
     #[test]
@@ -255,8 +255,8 @@ proptest! {
 type OnStopped<'a> = Arc<PerKeyRateLimiter<u32, Arc<Stopped<'a>>>>;
 
 /// A key whose burst was taken at second 1 by others, and a call for it that is stopped after its reading of that time,
-/// until the key is full again and forgotten. Were it new then, its grant would leave it full as soon as time has caught up:
-/// three bursts in the time in which one comes. Kills: a newcomer that starts at 0.
+/// until the key is full again and forgotten. Were it new then, its grant would leave it full as soon as time has
+/// caught up: three bursts in the time in which one comes. Kills: a newcomer that starts at 0.
 #[test]
 fn a_stale_reading_across_an_eviction_wins_nothing() {
     let forget: [fn(&OnStopped); 2] = [
@@ -349,7 +349,8 @@ fn threads_with_keys_used_once_are_never_denied() {
 // --- A debtor
 
 /// A key that owes its whole burst, while others, who owe one permit each, come in numbers far above `max_keys`: it has
-/// what its bucket has at every step. Kills: keys dropped half a burst before they are full; any key dropped for a newcomer.
+/// what its bucket has at every step. Kills: keys dropped half a burst before they are full; any key dropped for a
+/// newcomer.
 #[test]
 fn a_debtor_stays_denied_through_a_flood() {
     const MAX_KEYS: usize = 500;
@@ -392,8 +393,8 @@ fn a_debtor_stays_denied_through_a_flood() {
     }
 }
 
-/// One nanosecond before it was full for an interval it stays, at it it goes; by pressure from the moment at which it is
-/// full. Kills: `>` for `>=`; no idle time; keys dropped half a burst before they are full.
+/// One nanosecond before it was full for an interval it stays, at it it goes; by pressure from the moment at which it
+/// is full. Kills: `>` for `>=`; no idle time; keys dropped half a burst before they are full.
 #[test]
 fn a_key_goes_when_it_was_full_for_an_interval_and_not_before() {
     let (full, nano) = (Duration::from_millis(500), Duration::from_nanos(1));
@@ -419,8 +420,8 @@ fn a_key_goes_when_it_was_full_for_an_interval_and_not_before() {
     assert!(!limiter.contains_key(&0));
 }
 
-/// "When there are `max_keys` keys and all of them still owe": if one does not, a newcomer has its place, wherever in the
-/// map it is. Kills: a search that ends after so many shards, empty ones too.
+/// "When there are `max_keys` keys and all of them still owe": if one does not, a newcomer has its place, wherever in
+/// the map it is. Kills: a search that ends after so many shards, empty ones too.
 #[test]
 fn the_one_key_that_is_full_makes_room() {
     for max_keys in [1, 2, 10, 100] {
@@ -441,11 +442,11 @@ fn the_one_key_that_is_full_makes_room() {
 
 // --- Threads on the real clock
 
-/// Four keys that are full after a millisecond without a call, and forgotten after another, or sooner by the pressure of
-/// those who come once; of each the bound over all intervals of its trace, and of its whole run.
+/// Four keys that are full after a millisecond without a call, and forgotten after another, or sooner by the pressure
+/// of those who come once; of each the bound over all intervals of its trace, and of its whole run.
 ///
-/// Kills: keys dropped half a burst before they are full; any key dropped for a newcomer; no second look under the write
-/// guard.
+/// Kills: keys dropped half a burst before they are full; any key dropped for a newcomer; no second look under the
+/// write guard.
 #[test]
 fn threads_on_keys_that_are_dropped_all_the_time() {
     let quota = Quota::per_second(2_000).burst(2);

@@ -425,8 +425,8 @@ fn a_key_may_call_the_limiter_when_it_is_dropped() {
     });
 }
 
-/// And when it has to make room: whoever it brings in has to find room as well. Kills: keys dropped under the lock of who
-/// makes room.
+/// And when it has to make room: whoever it brings in has to find room as well. Kills: keys dropped under the lock of
+/// who makes room.
 #[test]
 fn a_key_may_call_the_limiter_when_it_is_dropped_to_make_room() {
     within_seconds("room", || {
@@ -521,7 +521,7 @@ impl Clock for Limited {
     }
 }
 
-/// Kills: the clock read under the shard's guard.
+/// It is read before any guard is taken, or this would wait for itself.
 #[test]
 fn a_clock_may_call_the_limiter() {
     within_seconds("the clock", || {

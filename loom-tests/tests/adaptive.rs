@@ -7,17 +7,15 @@
 mod support;
 
 use std::future::Future;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::{Arc as StdArc, Mutex as StdMutex};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
-use loom::sync::atomic::{AtomicU64, Ordering};
-use loom::sync::{Arc, Mutex, Notify};
+use loom::sync::Arc;
 use loom::thread;
-use sluicegate_loom::{
-    AdaptiveRateLimiter, AdaptiveRateLimiterBuilder, Clock, Nanos, Outcome, RateChange, RateLimitExceeded,
-};
+use sluicegate_loom::{AdaptiveRateLimiter, AdaptiveRateLimiterBuilder, Clock, Outcome, RateChange, RateLimitExceeded};
+use support::waiting::{HandClock, block_on};
 use support::{ModelClock, Shared, model, race, race_in_order};
 
 const SECOND: u64 = 1_000_000_000;
@@ -253,58 +251,6 @@ fn pause_pause() {
         |limiter, _| limiter.record(Outcome::Throttled(Some(Duration::from_secs(2)))),
         |limiter, _, (), ()| assert_eq!(limiter.time_to_available(1), Ok(Duration::from_secs(2))),
     );
-}
-
-/// A clock that wakes who waits when it is moved with `advance`, and nobody when it is moved with `advance_in_silence`.
-#[derive(Clone)]
-struct HandClock(Arc<(AtomicU64, Mutex<Vec<Waker>>)>);
-
-impl HandClock {
-    fn new() -> Self {
-        Self(Arc::new((AtomicU64::new(0), Mutex::new(Vec::new()))))
-    }
-
-    fn advance(&self, nanos: u64) {
-        self.advance_in_silence(nanos);
-        let wakers = std::mem::take(&mut *self.0.1.lock().unwrap());
-        wakers.into_iter().for_each(Waker::wake);
-    }
-
-    fn advance_in_silence(&self, nanos: u64) {
-        self.0.0.fetch_add(nanos, Ordering::AcqRel);
-    }
-}
-
-impl Clock for HandClock {
-    fn now(&self) -> Nanos {
-        Nanos::from_nanos(self.0.0.load(Ordering::Acquire))
-    }
-
-    fn wake_on_change(&self, waker: &Waker) -> bool {
-        self.0.1.lock().unwrap().push(waker.clone());
-        true
-    }
-}
-
-/// A thread that sleeps until it is woken.
-struct Sleeper(Notify);
-
-impl Wake for Sleeper {
-    fn wake(self: StdArc<Self>) {
-        self.0.notify();
-    }
-}
-
-fn block_on<F: Future>(future: F) -> F::Output {
-    let sleeper = StdArc::new(Sleeper(Notify::new()));
-    let waker = Waker::from(sleeper.clone());
-    let mut future = pin!(future);
-    loop {
-        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            Poll::Ready(output) => return output,
-            Poll::Pending => sleeper.0.wait(),
-        }
-    }
 }
 
 /// One who waits for what a cut puts out of reach is woken, and told. Kills `change-wakes-nobody`.

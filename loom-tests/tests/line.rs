@@ -8,65 +8,16 @@
 mod support;
 
 use std::future::Future;
-use std::pin::pin;
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
-use loom::sync::atomic::{AtomicU64, Ordering};
-use loom::sync::{Arc, Mutex, Notify};
+use loom::sync::Arc;
 use loom::thread;
 use sluicegate_loom::{Clock, FixedWindowCounter, Nanos, Quota, RateLimitExceeded, TokenBucket};
 use support::model;
+use support::waiting::{HandClock, block_on};
 
 const PERIOD: u64 = 100;
-
-/// A clock that threads of the model move, which wakes who waits on it.
-#[derive(Clone)]
-struct HandClock(Arc<(AtomicU64, Mutex<Vec<Waker>>)>);
-
-impl HandClock {
-    fn new() -> Self {
-        Self(Arc::new((AtomicU64::new(0), Mutex::new(Vec::new()))))
-    }
-
-    fn advance(&self, nanos: u64) {
-        self.0.0.fetch_add(nanos, Ordering::AcqRel);
-        let wakers = std::mem::take(&mut *self.0.1.lock().unwrap());
-        wakers.into_iter().for_each(Waker::wake);
-    }
-}
-
-impl Clock for HandClock {
-    fn now(&self) -> Nanos {
-        Nanos::from_nanos(self.0.0.load(Ordering::Acquire))
-    }
-
-    fn wake_on_change(&self, waker: &Waker) -> bool {
-        self.0.1.lock().unwrap().push(waker.clone());
-        true
-    }
-}
-
-/// A thread that sleeps until it is woken.
-struct Sleeper(Notify);
-
-impl Wake for Sleeper {
-    fn wake(self: std::sync::Arc<Self>) {
-        self.0.notify();
-    }
-}
-
-fn block_on<F: Future>(future: F) -> F::Output {
-    let sleeper = std::sync::Arc::new(Sleeper(Notify::new()));
-    let waker = Waker::from(sleeper.clone());
-    let mut future = pin!(future);
-    loop {
-        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            Poll::Ready(output) => return output,
-            Poll::Pending => sleeper.0.wait(),
-        }
-    }
-}
 
 fn is_pending<F: Future + Unpin>(future: &mut F) -> bool {
     std::pin::Pin::new(future).poll(&mut Context::from_waker(Waker::noop())).is_pending()

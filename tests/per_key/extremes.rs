@@ -42,8 +42,9 @@ proptest! {
 
     #[test]
     fn any_call_at_any_time(
-        quota in any_quota(), origin in number(), interval in duration(), max_keys in 1_usize..4, shares in any::<bool>(),
-        length in prop_oneof![Just((1, 1)), (number(), number())], ops in prop::collection::vec(op(), 0..60),
+        quota in any_quota(), origin in number(), interval in duration(), max_keys in 1_usize..4,
+        shares in any::<bool>(), length in prop_oneof![Just((1, 1)), (number(), number())],
+        ops in prop::collection::vec(op(), 0..60),
     ) {
         let Some(length) = TickLength::new(length.0, length.1) else { return Ok(()) };
         let (clock, capacity) = (Counter::new(length, origin), quota.capacity());
