@@ -39,19 +39,20 @@ use crate::token_bucket::{TokenBucket, duration};
 /// # Behaviour
 /// - **One change a window at most**, however many threads report, and the window ends a window's length after the last
 ///   change took effect: reports of calls that ran under the old rate do not cut a second time before that.
-/// - A window is ended by the first call at its end or later that asks anything of the limiter: every acquire, a denied one too,
+/// - A window is ended by the first call at its end or later that asks anything of the limiter: every acquire,
+///   a denied one too,
 ///   [`current_rate`](Self::current_rate), [`stats`](Self::stats) and the other looks. There is no thread in the
 ///   background; a report does not end a window, and reads no clock.
 /// - **Denied calls are no samples**: what was not sent says nothing about the service.
-/// - **A window with fewer reported outcomes than `min_samples` changes nothing**, and they are dropped with it. Only where the
-///   rate is too low to bring so many in a window, a window that has some goes on, at most for twice the time that they
+/// - **A window with fewer reported outcomes than `min_samples` changes nothing**, and they are dropped with it. Only
+///   where the rate is too low to bring so many in a window, a window that has some goes on, at most for twice the time that they
 ///   take to come: otherwise a rate that fell so low would never recover.
 /// - Rates stay within `min_rate` and `max_rate`. With `min_utilisation`, off by default, a rate does not rise where
 ///   it was not used.
 /// - **A change keeps the level**: no free burst, no forgotten debt, and time that has passed counts at the old rate. The
 ///   burst is two seconds of the current rate, and at least one permit.
-/// - **A server's Retry-After** ([`Outcome::Throttled`]) closes the limiter until then: every verb denies, whatever is refunded, and
-///   `retry_after` and [`time_to_available`](Self::time_to_available) are the later of the reopening and the
+/// - **A server's Retry-After** ([`Outcome::Throttled`]) closes the limiter until then: every verb denies, whatever is
+///   refunded, and `retry_after` and [`time_to_available`](Self::time_to_available) are the later of the reopening and the
 ///   bucket's own time. The latest such instant counts. A wait that begins meanwhile with a deadline that lies before
 ///   it is refused at once; the line keeps its order.
 /// - **The burst follows the rate**, so [`ExceedsCapacity`](RateLimitExceeded::ExceedsCapacity) speaks of the current
@@ -77,7 +78,8 @@ use crate::token_bucket::{TokenBucket, duration};
 ///
 /// # Complexity
 /// An acquire is a bucket's, two comparisons and two additions to counters of the thread's own; a report is one
-/// addition, to a word that mostly no other thread writes. Once a window, about a microsecond. Nothing allocates but waking who waits.
+/// addition, to a word that mostly no other thread writes. Once a window, about a microsecond. Nothing allocates but
+/// waking who waits.
 ///
 /// ```
 /// use sluicegate::{AdaptiveRateLimiter, ManualClock};

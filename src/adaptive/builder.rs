@@ -127,8 +127,8 @@ impl<C: Clock> AdaptiveRateLimiterBuilder<C> {
         Self { max_rate: Some(permits_per_second), ..self }
     }
 
-    /// A window is overloaded if more than this share of its outcomes are errors, throttled ones included. Between 0 and 1, both excluded.
-    /// Default: 0.1.
+    /// A window is overloaded if more than this share of its outcomes are errors, throttled ones included. Between 0 and
+    /// 1, both excluded. Default: 0.1.
     pub fn error_threshold(self, share: f64) -> Self {
         Self { error_threshold: share, ..self }
     }

@@ -40,8 +40,8 @@ pub enum Outcome {
     Success,
     /// It failed, in a way that too much load may be the cause of.
     Error,
-    /// It said that it is too much. It counts as an error; and if the server said for how long (HTTP's `Retry-After`, RFC 9110, section
-    /// 10.2.3), the limiter is closed until then, by its own clock and from now.
+    /// It said that it is too much. It counts as an error; and if the server said for how long (HTTP's `Retry-After`, RFC
+    /// 9110, section 10.2.3), the limiter is closed until then, by its own clock and from now.
     Throttled(Option<Duration>),
     /// Nothing follows from it: it is no sample.
     Ignored,

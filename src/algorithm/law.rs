@@ -50,8 +50,8 @@ pub enum Law {
     /// otherwise    rate = min(0.4 (t - k)^3 + w_max, 2 measured)
     /// ```
     ///
-    /// `measured` is what was granted a second in the window, less what was given back, or the rate if that is nothing; `t` the seconds of all windows since
-    /// the last cut that brought `min_samples`, so that an idle time is not taken for success; `k` those in which the
+    /// `measured` is what was granted a second in the window, less what was given back, or the rate if that is nothing;
+    /// `t` the seconds of all windows since the last cut that brought `min_samples`, so that an idle time is not taken for success; `k` those in which the
     /// rate is back at `w_max`: 2 s of 10 permits a second, 4.2 s of 100, 9.1 s of 1,000. A window should be a fraction
     /// of that, and long enough to bring `min_samples`. Before the first cut `w_max` is the base rate and `t` starts at
     /// `k`. The factors of recovery and reduction are not used.
