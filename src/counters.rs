@@ -1,11 +1,16 @@
 //! Counters in stripes, so that counting does not contend: a thread that has a number of its own adds without a locked
 //! instruction, to words that nobody else writes.
 
+mod counting;
+
 use alloc::boxed::Box;
 use core::time::Duration;
 
 use crossbeam_utils::CachePadded;
 
+pub(crate) use self::counting::Counting;
+#[cfg(feature = "per-key")]
+pub(crate) use self::counting::{KeyCounting, KeyTally};
 use crate::stats::RateLimiterStats;
 use crate::sync::{AtomicU64, Ordering, UnmodelledU64};
 use crate::thread_number;

@@ -39,9 +39,13 @@ pub use crate::clock::{Clock, MonotonicClock};
 pub use crate::clock::{CoarseClock, ManualClock};
 pub use crate::error::{ConfigError, RateLimitExceeded};
 pub use crate::nanos::{Nanos, TickLength};
+#[cfg(all(feature = "per-key", feature = "async"))]
+pub use crate::per_key::KeyAcquire;
 #[cfg(feature = "per-key")]
-pub use crate::per_key::{KeyRef, PerKeyRateLimiter, PerKeyRateLimiterBuilder, WhenFull};
+pub use crate::per_key::{KeyHandle, KeyRef, PerKeyRateLimiter, PerKeyRateLimiterBuilder, WhenFull};
 pub use crate::quota::Quota;
+#[cfg(feature = "per-key")]
+pub use crate::reservation::OwnedKeyReservation;
 #[cfg(feature = "async")]
 pub use crate::reservation::Reserve;
 pub use crate::reservation::{OwnedReservation, Reservation};

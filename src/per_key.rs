@@ -3,27 +3,42 @@
 mod builder;
 mod cleanup;
 mod entry;
+mod handle;
+mod inner;
 mod key_ref;
+mod promoted;
+#[cfg(not(any(loom, shuttle)))]
+mod shards;
+#[cfg(any(loom, shuttle))]
+#[path = "per_key/shards_modelled.rs"]
+mod shards;
 mod store;
+mod tier;
+#[cfg(feature = "async")]
+mod wait;
 
 use ::alloc::borrow::ToOwned;
+use ::alloc::sync::Arc;
+use ::alloc::vec::Vec;
 use ::core::borrow::Borrow;
 use ::core::fmt;
 use ::core::hash::Hash;
 use ::core::time::Duration;
 
-use crossbeam_utils::CachePadded;
-
 pub use self::builder::{PerKeyRateLimiterBuilder, WhenFull};
-use self::cleanup::{Cleanup, NEWCOMER};
+use self::entry::Entry;
+pub use self::handle::KeyHandle;
+use self::inner::{Inner, each};
 pub use self::key_ref::KeyRef;
-use self::store::{Newcomer, Store};
+pub(crate) use self::promoted::User;
+#[cfg(feature = "async")]
+pub use self::wait::KeyAcquire;
 use crate::algorithm::token_bucket::{Params, Take};
 use crate::clock::{Clock, MonotonicClock};
 use crate::error::{ConfigError, RateLimitExceeded};
 use crate::quota::Quota;
-use crate::sync::AtomicU64;
-use crate::token_bucket::duration;
+use crate::stats::RateLimiterStats;
+use crate::token_bucket::{TokenBucket, duration};
 
 /// A token bucket for each key: for users, addresses, tenants, API keys, chosen by strangers.
 ///
@@ -68,14 +83,7 @@ use crate::token_bucket::duration;
 /// # Ok::<(), sluicegate::ConfigError>(())
 /// ```
 pub struct PerKeyRateLimiter<K, C: Clock = MonotonicClock> {
-    store: Store<K>,
-    params: Params,
-    cleanup: Cleanup,
-    quota: Quota,
-    when_full: WhenFull,
-    /// Of all newcomers for whom there is no place: the instant of one more bucket.
-    overflow: CachePadded<AtomicU64>,
-    clock: C,
+    inner: Arc<Inner<K, C>>,
 }
 
 impl<K: Eq + Hash> PerKeyRateLimiter<K> {
@@ -103,6 +111,10 @@ impl<K: Eq + Hash> PerKeyRateLimiter<K> {
 }
 
 impl<K: Eq + Hash, C: Clock> PerKeyRateLimiter<K, C> {
+    fn of(inner: Inner<K, C>) -> Self {
+        Self { inner: Arc::new(inner) }
+    }
+
     /// Takes one permit of `key`'s, or nothing.
     ///
     /// # Errors
@@ -141,67 +153,7 @@ impl<K: Eq + Hash, C: Clock> PerKeyRateLimiter<K, C> {
         Q: ?Sized + Hash + Eq + ToOwned<Owned = K>,
         K: Borrow<Q>,
     {
-        if n == 0 {
-            return Ok(());
-        }
-        let hash = self.store.hash(key);
-        // Before the guard: the clock is the caller's.
-        let ticks = self.clock.ticks();
-        let take = self.store.with(hash, key, |word| entry::take(word, &self.params, ticks, n));
-        let (result, weight) = match take {
-            Some(take) => (self.outcome(take, ticks, n), 1),
-            None => (self.newcomer(hash, key, ticks, n), NEWCOMER),
-        };
-        if self.cleanup.is_due(ticks, weight) {
-            self.cleanup.sweep_piece(&self.store, &self.params, ticks);
-        }
-        result
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn newcomer<Q>(&self, hash: u64, key: &Q, ticks: u64, n: u64) -> Result<(), RateLimitExceeded>
-    where
-        Q: ?Sized + Hash + Eq + ToOwned<Owned = K>,
-        K: Borrow<Q>,
-    {
-        if n > self.params.capacity() {
-            return self.outcome(Take::Impossible, ticks, n);
-        }
-        let mut ticks = ticks;
-        loop {
-            match self.store.insert(hash, key.to_owned(), &self.params, ticks, n) {
-                Newcomer::Known(take) => return self.outcome(take, ticks, n),
-                Newcomer::Stale(take) => {
-                    // Somebody was dropped since the reading: by a clock that runs on, a new one is not older than that.
-                    let now = self.clock.ticks();
-                    if now <= ticks {
-                        return self.outcome(take, ticks, n);
-                    }
-                    ticks = now;
-                }
-                Newcomer::Full if self.cleanup.make_room(&self.store, &self.params, ticks) => {}
-                Newcomer::Full => break,
-            }
-        }
-        match self.when_full {
-            WhenFull::Deny => Err(RateLimitExceeded::KeysExhausted { max_keys: self.store.max_keys() }),
-            WhenFull::Share => self.outcome(entry::take(&self.overflow, &self.params, ticks, n), ticks, n),
-        }
-    }
-
-    #[inline(always)]
-    fn outcome(&self, take: Take, ticks: u64, n: u64) -> Result<(), RateLimitExceeded> {
-        match take {
-            Take::Granted(_) => Ok(()),
-            Take::Denied(target) => {
-                let wait = self.params.wait(target, ticks);
-                Err(RateLimitExceeded::Denied { retry_after: duration(self.clock.tick_length(), wait) })
-            }
-            Take::Impossible => {
-                Err(RateLimitExceeded::ExceedsCapacity { requested: n, capacity: self.params.capacity() })
-            }
-        }
+        self.inner.try_acquire_n(key, n)
     }
 
     /// Gives `n` permits of `key`'s back, never above the burst. Of one that is not known nothing is missing.
@@ -222,8 +174,7 @@ impl<K: Eq + Hash, C: Clock> PerKeyRateLimiter<K, C> {
         Q: ?Sized + Hash + Eq + ToOwned<Owned = K>,
         K: Borrow<Q>,
     {
-        let (hash, ticks) = (self.store.hash(key), self.clock.ticks());
-        let _ = self.store.with(hash, key, |word| entry::give_back(word, &self.params, ticks, n));
+        self.inner.refund(key, n);
     }
 
     /// The whole permits that `key` has now: the burst, if it is not known. Stale as soon as it is told.
@@ -233,8 +184,7 @@ impl<K: Eq + Hash, C: Clock> PerKeyRateLimiter<K, C> {
         Q: ?Sized + Hash + Eq + ToOwned<Owned = K>,
         K: Borrow<Q>,
     {
-        let (instant, ticks) = self.look(key);
-        self.params.available(instant, ticks)
+        self.inner.look(key, Params::available, TokenBucket::available)
     }
 
     /// How long until `key` has `n` permits, if nobody else takes any: exactly; zero if they are there now.
@@ -258,28 +208,115 @@ impl<K: Eq + Hash, C: Clock> PerKeyRateLimiter<K, C> {
         Q: ?Sized + Hash + Eq + ToOwned<Owned = K>,
         K: Borrow<Q>,
     {
-        let (instant, ticks) = self.look(key);
-        match self.params.take(instant, ticks, n) {
-            Take::Denied(target) if n > 0 => Ok(duration(self.clock.tick_length(), self.params.wait(target, ticks))),
-            Take::Impossible => {
-                Err(RateLimitExceeded::ExceedsCapacity { requested: n, capacity: self.params.capacity() })
+        let by_word = |params: &Params, instant, ticks| match params.take(instant, ticks, n) {
+            Take::Denied(target) if n > 0 => Ok(duration(self.inner.clock.tick_length(), params.wait(target, ticks))),
+            Take::Impossible if n > 0 => {
+                Err(RateLimitExceeded::ExceedsCapacity { requested: n, capacity: params.capacity() })
             }
-            Take::Granted(_) | Take::Denied(_) => Ok(Duration::ZERO),
-        }
+            _ => Ok(Duration::ZERO),
+        };
+        self.inner.look(key, by_word, |bucket| bucket.time_to_available(n))
     }
 
-    fn look<Q>(&self, key: &Q) -> (u64, u64)
+    /// The quota of every key, but for those that [`quota_for`](PerKeyRateLimiterBuilder::quota_for) gives another one.
+    pub fn quota(&self) -> Quota {
+        self.inner.rules.own().quota
+    }
+
+    /// Asks [`quota_for`](PerKeyRateLimiterBuilder::quota_for) again for `key`, and tells whether that is known. What it has
+    /// available, or owes, stays the same number of permits: see [`TokenBucket::set_quota`]. What a handle has set is over.
+    ///
+    /// An answer that was asked for before this is not put into force after it.
+    ///
+    /// # Blocking
+    /// Waits for others who ask for the same key; those who acquire are not blocked.
+    ///
+    /// ```
+    /// use sluicegate::{ManualClock, PerKeyRateLimiter, Quota};
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicU64, Ordering};
+    ///
+    /// let plan = Arc::new(AtomicU64::new(10));
+    /// let bought = Arc::clone(&plan);
+    /// let limiter = PerKeyRateLimiter::<u32>::builder(Quota::per_second(1))
+    ///     .clock(ManualClock::new())
+    ///     .quota_for(move |_| Some(Quota::per_second(bought.load(Ordering::Relaxed))))
+    ///     .build()?;
+    /// assert!(!limiter.requota(&7)); // not known: it will be asked for when it comes
+    /// assert!(limiter.try_acquire_n(&7, 4).is_ok());
+    /// plan.store(5, Ordering::Relaxed);
+    /// assert_eq!(limiter.available(&7), 6);
+    /// assert!(limiter.requota(&7));
+    /// assert_eq!(limiter.available(&7), 5); // cut to the new burst
+    /// # Ok::<(), sluicegate::ConfigError>(())
+    /// ```
+    pub fn requota<Q>(&self, key: &Q) -> bool
+    where
+        Q: ?Sized + Hash + Eq + ToOwned<Owned = K>,
+        K: Borrow<Q>,
+        C: Clone,
+    {
+        self.inner.requota(key)
+    }
+
+    /// The key's own bucket, found once: every verb of [`TokenBucket`], without a look at the map. See [`KeyHandle`].
+    ///
+    /// A key that is not known is let in; beyond `max_keys` too, when all places are taken by keys that still owe: it is
+    /// the caller who holds it.
+    pub fn handle(&self, key: K) -> KeyHandle<K, C>
+    where
+        C: Clone,
+    {
+        KeyHandle::new(self.inner.user_of(key))
+    }
+
+    /// What was counted for `key`; `None` unless the limiter was built with
+    /// [`stats`](PerKeyRateLimiterBuilder::stats), and if the key is not known.
+    ///
+    /// ```
+    /// use sluicegate::{PerKeyRateLimiter, Quota};
+    ///
+    /// let limiter = PerKeyRateLimiter::<String>::builder(Quota::per_hour(1)).stats().build()?;
+    /// assert!(limiter.try_acquire("alice").is_ok() && limiter.try_acquire("alice").is_err());
+    /// assert_eq!(limiter.stats("alice").map(|stats| stats.rejection_rate()), Some(0.5));
+    /// assert_eq!(limiter.stats("bob"), None);
+    /// # Ok::<(), sluicegate::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn stats<Q>(&self, key: &Q) -> Option<RateLimiterStats>
     where
         Q: ?Sized + Hash + Eq,
         K: Borrow<Q>,
     {
-        let (hash, ticks) = (self.store.hash(key), self.clock.ticks());
-        (self.store.with(hash, key, entry::instant).unwrap_or_else(|| self.store.fresh()), ticks)
+        each!(&self.inner.stores, store => {
+            store.with(store.hash(key), key, |entry| entry.tally().map(|tally| tally.snapshot())).flatten()
+        })
     }
 
-    /// The quota of every key.
-    pub fn quota(&self) -> Quota {
-        self.quota
+    /// The same of all keys that are known; none unless the limiter was built with
+    /// [`stats`](PerKeyRateLimiterBuilder::stats).
+    ///
+    /// # Blocking
+    /// Takes the read lock of one shard after the other, and clones its keys meanwhile.
+    #[must_use]
+    pub fn all_stats(&self) -> Vec<(K, RateLimiterStats)>
+    where
+        K: Clone,
+    {
+        let mut all = Vec::new();
+        if self.inner.totals.is_some() {
+            each!(&self.inner.stores, store => store.for_each(|key, entry| {
+                all.extend(Entry::tally(entry).map(|tally| (key.clone(), tally.snapshot())));
+            }));
+        }
+        all
+    }
+
+    /// What was counted for all keys, those that were forgotten and newcomers without a place included; `None` unless the
+    /// limiter was built with [`stats`](PerKeyRateLimiterBuilder::stats).
+    #[must_use]
+    pub fn total_stats(&self) -> Option<RateLimiterStats> {
+        self.inner.totals.as_ref().map(|totals| totals.snapshot())
     }
 
     /// One key, for calls that shall not name it again.
@@ -304,7 +341,7 @@ impl<K: Eq + Hash, C: Clock> PerKeyRateLimiter<K, C> {
     /// How many keys are known: those that were charged, until they are forgotten.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.store.len()
+        self.inner.stores.len()
     }
 
     /// Whether no key is known.
@@ -320,7 +357,7 @@ impl<K: Eq + Hash, C: Clock> PerKeyRateLimiter<K, C> {
         Q: ?Sized + Hash + Eq,
         K: Borrow<Q>,
     {
-        self.store.with(self.store.hash(key), key, |_| ()).is_some()
+        each!(&self.inner.stores, store => store.with(store.hash(key), key, |_| ()).is_some())
     }
 
     /// Forgets `key`, with what it owes: it has a full burst again. Tells whether it was known.
@@ -337,15 +374,15 @@ impl<K: Eq + Hash, C: Clock> PerKeyRateLimiter<K, C> {
     /// ```
     pub fn remove<Q>(&self, key: &Q) -> bool
     where
-        Q: ?Sized + Hash + Eq,
+        Q: ?Sized + Hash + Eq + ToOwned<Owned = K>,
         K: Borrow<Q>,
     {
-        self.store.remove(self.store.hash(key), key)
+        self.inner.remove(key)
     }
 
     /// Forgets all keys, with what they owe. The overflow bucket of [`WhenFull::Share`] stays as it is.
     pub fn clear(&self) {
-        self.store.clear();
+        self.inner.clear();
     }
 
     /// Drops the keys whose bucket was full for a `cleanup_interval`, now; tells how many. Normally those who call do
@@ -371,18 +408,21 @@ impl<K: Eq + Hash, C: Clock> PerKeyRateLimiter<K, C> {
     /// assert!(limiter.is_empty());
     /// # Ok::<(), sluicegate::ConfigError>(())
     /// ```
+    #[allow(clippy::must_use_candidate)] // it is called for what it does
     pub fn cleanup(&self) -> usize {
-        self.cleanup.sweep_all(&self.store, &self.params, self.clock.ticks())
+        let inner = &*self.inner;
+        let (own, ticks) = (&inner.rules.own().params, inner.clock.ticks());
+        each!(&inner.stores, store => inner.cleanup.sweep_all(store, own, ticks))
     }
 }
 
 impl<K, C: Clock> fmt::Debug for PerKeyRateLimiter<K, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PerKeyRateLimiter")
-            .field("quota", &self.quota)
-            .field("keys", &self.store.len())
-            .field("max_keys", &self.store.max_keys())
-            .field("when_full", &self.when_full)
+            .field("quota", &self.inner.rules.own().quota)
+            .field("keys", &self.inner.stores.len())
+            .field("max_keys", &self.inner.stores.max_keys())
+            .field("total_stats", &self.inner.totals.as_ref().map(|totals| totals.snapshot()))
             .finish_non_exhaustive()
     }
 }

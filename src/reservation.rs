@@ -4,6 +4,8 @@ use alloc::sync::Arc;
 use core::fmt;
 #[cfg(feature = "async")]
 use core::future::Future;
+#[cfg(feature = "per-key")]
+use core::hash::Hash;
 use core::ops::Deref;
 #[cfg(feature = "async")]
 use core::pin::Pin;
@@ -13,6 +15,8 @@ use core::task::{Context, Poll, ready};
 use crate::clock::{Clock, MonotonicClock};
 #[cfg(feature = "async")]
 use crate::error::RateLimitExceeded;
+#[cfg(feature = "per-key")]
+use crate::per_key::User;
 use crate::token_bucket::TokenBucket;
 #[cfg(feature = "async")]
 use crate::wait::Acquire;
@@ -47,12 +51,12 @@ impl<B: Deref<Target = TokenBucket<C>>, C: Clock> Drop for Held<B, C> {
 }
 
 macro_rules! reservation {
-    ($(#[$attribute:meta])* $Reservation:ident $(<$lifetime:lifetime>)?, $Bucket:ty) => {
+    ($(#[$attribute:meta])* $Reservation:ident $(<$lifetime:lifetime>)? $(<$Key:ident>)?, $Bucket:ty) => {
         $(#[$attribute])*
         #[must_use = "dropped at once it gives its permits back at once"]
-        pub struct $Reservation<$($lifetime,)? C: Clock = MonotonicClock>(Held<$Bucket, C>);
+        pub struct $Reservation<$($lifetime,)? $($Key: Eq + Hash,)? C: Clock = MonotonicClock>(Held<$Bucket, C>);
 
-        impl<$($lifetime,)? C: Clock> $Reservation<$($lifetime,)? C> {
+        impl<$($lifetime,)? $($Key: Eq + Hash,)? C: Clock> $Reservation<$($lifetime,)? $($Key,)? C> {
             pub(crate) fn new(bucket: $Bucket, permits: u64) -> Self {
                 Self(Held { bucket, permits: Some(permits) })
             }
@@ -74,9 +78,9 @@ macro_rules! reservation {
             pub fn cancel(self) {}
         }
 
-        impl<$($lifetime,)? C: Clock> fmt::Debug for $Reservation<$($lifetime,)? C> {
+        impl<$($lifetime,)? $($Key: Eq + Hash,)? C: Clock> fmt::Debug for $Reservation<$($lifetime,)? $($Key,)? C> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.debug_struct(stringify!($Reservation)).field("permits", &self.permits()).finish_non_exhaustive()
+                f.debug_struct(stringify!($Reservation)).field("permits", &Self::permits(self)).finish_non_exhaustive()
             }
         }
     };
@@ -129,6 +133,25 @@ reservation! {
     /// # Ok::<(), sluicegate::ConfigError>(())
     /// ```
     OwnedReservation, Arc<TokenBucket<C>>
+}
+
+#[cfg(feature = "per-key")]
+reservation! {
+    /// A [`Reservation`] from a key's own bucket, with a share of that: made by
+    /// [`KeyHandle::try_reserve_owned`](crate::KeyHandle::try_reserve_owned).
+    ///
+    /// ```
+    /// use sluicegate::{OwnedKeyReservation, PerKeyRateLimiter, Quota};
+    ///
+    /// let tokens: PerKeyRateLimiter<String> = PerKeyRateLimiter::new(Quota::per_hour(1_000))?;
+    /// let reservation: OwnedKeyReservation<String> =
+    ///     tokens.handle("acme".to_owned()).try_reserve_owned(800).expect("they are there");
+    /// assert!(tokens.try_acquire_n("acme", 300).is_err());
+    /// assert_eq!(reservation.commit(650), 650);
+    /// assert!(tokens.try_acquire_n("acme", 300).is_ok());
+    /// # Ok::<(), sluicegate::ConfigError>(())
+    /// ```
+    OwnedKeyReservation<K>, User<K, C>
 }
 
 /// The future of [`TokenBucket::reserve`].

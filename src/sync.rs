@@ -13,8 +13,12 @@ pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
 #[cfg(shuttle)]
 pub(crate) use shuttle::sync::atomic::{AtomicU64, Ordering};
 
+#[cfg(all(loom, feature = "per-key"))]
+pub(crate) use loom::sync::RwLock;
 #[cfg(loom)]
 pub(crate) use loom::sync::{Mutex, MutexGuard};
+#[cfg(all(shuttle, feature = "per-key"))]
+pub(crate) use shuttle::sync::RwLock;
 #[cfg(shuttle)]
 pub(crate) use shuttle::sync::{Mutex, MutexGuard};
 #[cfg(all(feature = "std", not(any(loom, shuttle))))]

@@ -28,6 +28,8 @@ mod verbs;
 use core::time::Duration;
 
 pub use self::acquire::Acquire;
+#[cfg(feature = "per-key")]
+pub(crate) use self::acquire::Sleeper;
 pub(crate) use self::acquire::{Place, Step};
 pub(crate) use self::blocking::block_on;
 pub(crate) use self::line::Line;

@@ -224,7 +224,7 @@ fn pressure_from_several_threads_never_makes_one_key_too_many() {
 /// So many keys in an interval, each used once. Their bucket is full after a hundredth of it.
 const IN_AN_INTERVAL: u64 = 10_000;
 
-fn churning(clock: impl Clock) -> PerKeyRateLimiter<u64, impl Clock> {
+fn churning(clock: impl Clock + Clone) -> PerKeyRateLimiter<u64, impl Clock + Clone> {
     let builder = PerKeyRateLimiter::<u64>::builder(Quota::per_second(100).burst(1)).clock(clock);
     builder.cleanup_interval(SECOND).build().unwrap()
 }

@@ -121,6 +121,12 @@ impl Scale {
         Some(Self { shift, per_nano, burst: quota.capacity() << shift })
     }
 
+    /// The scale of a bucket that holds nothing, ever.
+    #[cfg(feature = "per-key")]
+    pub(crate) const fn nothing() -> Self {
+        Self { shift: 0, per_nano: 1 << 61, burst: 0 }
+    }
+
     /// The burst in permits.
     pub(crate) const fn capacity(&self) -> u64 {
         self.burst >> self.shift
@@ -264,14 +270,17 @@ impl Params {
     /// `n` permits, all or nothing.
     #[inline(always)]
     pub(crate) fn take(&self, instant: u64, ticks: u64, n: u64) -> Take {
-        // One permit always fits: said apart, since `n` is a constant in the usual call.
+        // One permit fits, but for a bucket that holds nothing: said apart, since `n` is a constant in the usual call.
         if n > 1 && n > self.capacity() {
             return Take::Impossible;
         }
         let floor = self.floor(ticks);
         let start = instant.max(floor);
         let next = start + (n << self.shift());
-        if next > floor + self.burst() { Take::Denied(next) } else { Take::Granted(next) }
+        if next <= floor + self.burst() {
+            return Take::Granted(next);
+        }
+        if self.capacity() == 0 { Take::Impossible } else { Take::Denied(next) }
     }
 
     /// As many of `n` permits as there are, and the instant to write, if any are.
@@ -327,24 +336,11 @@ impl Params {
         if target <= self.full(ticks) { 0 } else { self.wait(target, ticks) }
     }
 
-    /// The units that accrue in so many ticks, up to the horizon.
-    #[cfg(feature = "per-key")]
-    pub(crate) fn units_in(&self, ticks: u64) -> u64 {
-        self.units(ticks.min(self.horizon))
-    }
-
     /// The latest instant of a bucket that is full at `ticks`: as good as any of them.
     #[cfg(feature = "per-key")]
     #[inline]
     pub(crate) fn fresh_instant(&self, ticks: u64) -> u64 {
         self.floor(ticks)
-    }
-
-    /// Whether a bucket at `instant` was full already when all but the last `idle` units had accrued.
-    #[cfg(feature = "per-key")]
-    #[inline]
-    pub(crate) fn is_idle(&self, instant: u64, ticks: u64, idle: u64) -> bool {
-        self.floor(ticks) >= instant.saturating_add(idle)
     }
 
     /// The ticks in which `permits` come; `u64::MAX`: never.
@@ -399,8 +395,8 @@ impl Params {
         (Self::new(scale, length, at, offset), highest)
     }
 
-    /// The instant under `next`, which begins at tick `at`, of a bucket that is at `instant` under `self`: the level
-    /// stays the same number of permits, cut to one new burst either way.
+    /// The instant under `next` of a bucket that is at `instant` under `self` at tick `at`: the level stays the same
+    /// number of permits, cut to one new burst either way.
     pub(crate) fn carry(&self, instant: u64, at: u64, next: &Self) -> u64 {
         let full = self.full(at);
         // What the old burst cut off is gone, whatever the new one is.
@@ -408,7 +404,7 @@ impl Params {
         // Rounded down: towards less there, towards more owed.
         let level = (level << next.shift()) >> self.shift();
         let level = level.clamp(-i128::from(next.burst()), i128::from(next.burst()));
-        (i128::from(next.offset + next.burst()) - level) as u64
+        (i128::from(next.full(at)) - level) as u64
     }
 }
 

@@ -1,20 +1,21 @@
 //! A per-key limiter with more to say than a quota.
 
+use alloc::boxed::Box;
+use alloc::sync::Arc;
 use core::fmt;
 use core::hash::Hash;
-use core::marker::PhantomData;
 use core::time::Duration;
-
-use crossbeam_utils::CachePadded;
 
 use super::PerKeyRateLimiter;
 use super::cleanup::Cleanup;
+use super::inner::{Inner, Stores};
+use super::promoted::Promoted;
 use super::store::Store;
-use crate::algorithm::token_bucket::{Params, Scale};
+use super::tier::{QuotaFor, Rules, Tier};
 use crate::clock::{Clock, MonotonicClock};
+use crate::counters::Counters;
 use crate::error::ConfigError;
 use crate::quota::Quota;
-use crate::sync::AtomicU64;
 
 /// What a newcomer gets when there are `max_keys` keys and all of them still owe.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -52,20 +53,28 @@ pub struct PerKeyRateLimiterBuilder<K, C: Clock = MonotonicClock> {
     cleanup_interval: Duration,
     max_keys: usize,
     when_full: WhenFull,
-    key: PhantomData<fn(K)>,
+    quota_for: Option<QuotaFor<K>>,
+    stats: bool,
 }
 
 impl<K: Eq + Hash, C: Clock> PerKeyRateLimiterBuilder<K, C> {
     /// The same as [`PerKeyRateLimiter::builder`] on another clock.
     pub fn new(quota: Quota, clock: C) -> Self {
-        let cleanup_interval = Duration::from_secs(60);
-        Self { quota, clock, cleanup_interval, max_keys: usize::MAX, when_full: WhenFull::default(), key: PhantomData }
+        Self {
+            quota,
+            clock,
+            cleanup_interval: Duration::from_secs(60),
+            max_keys: usize::MAX,
+            when_full: WhenFull::default(),
+            quota_for: None,
+            stats: false,
+        }
     }
 
     /// Another clock.
     pub fn clock<D: Clock>(self, clock: D) -> PerKeyRateLimiterBuilder<K, D> {
-        let Self { quota, cleanup_interval, max_keys, when_full, key, .. } = self;
-        PerKeyRateLimiterBuilder { quota, clock, cleanup_interval, max_keys, when_full, key }
+        let Self { quota, cleanup_interval, max_keys, when_full, quota_for, stats, .. } = self;
+        PerKeyRateLimiterBuilder { quota, clock, cleanup_interval, max_keys, when_full, quota_for, stats }
     }
 
     /// How long a key's bucket must have been full before it is forgotten, and how often that is looked for. Default:
@@ -85,6 +94,37 @@ impl<K: Eq + Hash, C: Clock> PerKeyRateLimiterBuilder<K, C> {
         Self { when_full, ..self }
     }
 
+    /// Quotas by key: for tiers of tenants, for those who pay. `None` is the limiter's own.
+    ///
+    /// It is asked when a key is first charged, and by [`requota`](PerKeyRateLimiter::requota); never under a lock, so it may
+    /// take its time and call the limiter, and it may be asked more than once. A quota that no bucket can keep blocks its
+    /// keys: they are told [`ExceedsCapacity`](crate::RateLimitExceeded::ExceedsCapacity) with a capacity of 0. A key then costs
+    /// two words more.
+    ///
+    /// ```
+    /// use sluicegate::{PerKeyRateLimiter, Quota, RateLimitExceeded};
+    ///
+    /// let limiter = PerKeyRateLimiter::<String>::builder(Quota::per_second(10))
+    ///     .quota_for(|tenant| match tenant.as_str() {
+    ///         "acme" => Some(Quota::per_second(1_000)),
+    ///         "mallory" => Some(Quota::per_second(0)),
+    ///         _ => None,
+    ///     })
+    ///     .build()?;
+    /// assert_eq!((limiter.available("acme"), limiter.available("bob")), (1_000, 10));
+    /// let never = Err(RateLimitExceeded::ExceedsCapacity { requested: 1, capacity: 0 });
+    /// assert_eq!(limiter.try_acquire("mallory"), never);
+    /// # Ok::<(), sluicegate::ConfigError>(())
+    /// ```
+    pub fn quota_for(self, quota_for: impl Fn(&K) -> Option<Quota> + Send + Sync + 'static) -> Self {
+        Self { quota_for: Some(Box::new(quota_for)), ..self }
+    }
+
+    /// Counts calls, by key and all together. It costs two words and 40 bytes a key, and two additions a call.
+    pub fn stats(self) -> Self {
+        Self { stats: true, ..self }
+    }
+
     /// The limiter.
     ///
     /// # Errors
@@ -96,25 +136,37 @@ impl<K: Eq + Hash, C: Clock> PerKeyRateLimiterBuilder<K, C> {
     /// let builder = PerKeyRateLimiter::<u32>::builder(Quota::per_second(1)).max_keys(0);
     /// assert_eq!(builder.build().unwrap_err().field(), "max_keys");
     /// ```
-    pub fn build(self) -> Result<PerKeyRateLimiter<K, C>, ConfigError> {
-        let scale = Scale::finest(&self.quota)?;
-        if self.max_keys == 0 {
+    pub fn build(self) -> Result<PerKeyRateLimiter<K, C>, ConfigError>
+    where
+        C: Clone,
+    {
+        let Self { quota, clock, cleanup_interval, max_keys, when_full, quota_for, stats } = self;
+        let own = Tier::new(quota, &clock)?;
+        if max_keys == 0 {
             return Err(ConfigError::new("max_keys", "max_keys must be at least 1"));
         }
-        if self.cleanup_interval.is_zero() {
+        if cleanup_interval.is_zero() {
             return Err(ConfigError::new("cleanup_interval", "cleanup_interval must be above zero"));
         }
-        let (length, now) = (self.clock.tick_length(), self.clock.ticks());
-        let params = Params::fresh(&scale, length, now);
-        Ok(PerKeyRateLimiter {
-            store: Store::new(self.max_keys),
-            cleanup: Cleanup::new(length.ticks(self.cleanup_interval), &params, now),
-            params,
-            quota: self.quota,
-            when_full: self.when_full,
-            overflow: CachePadded::new(AtomicU64::new(0)),
-            clock: self.clock,
-        })
+        let stores = if stats || quota_for.is_some() {
+            Stores::Full(Store::new(max_keys))
+        } else {
+            Stores::Plain(Store::new(max_keys))
+        };
+        let totals = stats.then(|| Arc::new(Counters::new()));
+        let overflow = match when_full {
+            WhenFull::Deny => None,
+            WhenFull::Share => Some(Promoted::overflow(&own, totals.as_ref(), clock.clone())),
+        };
+        Ok(PerKeyRateLimiter::of(Inner {
+            stores,
+            rules: Rules::new(own, quota_for),
+            cleanup: Cleanup::new(clock.tick_length().ticks(cleanup_interval), clock.ticks()),
+            promoted: Promoted::new(),
+            overflow,
+            totals,
+            clock,
+        }))
     }
 }
 
@@ -125,6 +177,8 @@ impl<K, C: Clock> fmt::Debug for PerKeyRateLimiterBuilder<K, C> {
             .field("cleanup_interval", &self.cleanup_interval)
             .field("max_keys", &self.max_keys)
             .field("when_full", &self.when_full)
+            .field("has_quota_for", &self.quota_for.is_some())
+            .field("stats", &self.stats)
             .finish_non_exhaustive()
     }
 }

@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 use core::cell::Cell;
 use core::hash::Hash;
 
+use super::entry::Entry;
 use super::store::{Cursor, Store};
 use crate::algorithm::token_bucket::Params;
 use crate::sync::{AtomicU64, Lock, Ordering};
@@ -23,10 +24,8 @@ const PATIENCE: u64 = 8;
 /// Where the pass is, and when the next one begins.
 #[derive(Debug)]
 pub(super) struct Cleanup {
-    /// In ticks.
+    /// In ticks: as long as a key must have been full, and from one pass to the next.
     interval: u64,
-    /// In units: as long as a key must have been full.
-    idle: u64,
     /// The tick at which the next piece is due: at once during a pass.
     due: AtomicU64,
     /// Held by who sweeps a piece. What follows is read and written under it.
@@ -45,11 +44,10 @@ std::thread_local! {
 }
 
 impl Cleanup {
-    pub(super) fn new(interval: u64, params: &Params, now: u64) -> Self {
+    pub(super) fn new(interval: u64, now: u64) -> Self {
         let zero = || AtomicU64::new(0);
         Self {
             interval,
-            idle: params.units_in(interval),
             due: AtomicU64::new(now.saturating_add(interval)),
             turn: Lock::new(),
             shard: zero(),
@@ -64,7 +62,7 @@ impl Cleanup {
     /// many places at most. Tells whether there is room now, unless somebody else takes it.
     #[cold]
     #[inline(never)]
-    pub(super) fn make_room<K: Eq + Hash>(&self, store: &Store<K>, params: &Params, ticks: u64) -> bool {
+    pub(super) fn make_room<K: Eq + Hash, E: Entry>(&self, store: &Store<K, E>, own: &Params, ticks: u64) -> bool {
         // Dropped last, without the turn.
         let mut removed = Vec::new();
         // Waited for, since it is held for some pieces at most: or newcomers would be turned away because others came.
@@ -75,7 +73,7 @@ impl Cleanup {
         let start = cursor;
         let mut looked_at = 0;
         let is_room = loop {
-            let swept = store.sweep(&mut cursor, params, ticks, 0, true, &mut removed).unwrap_or_default();
+            let swept = store.sweep(&mut cursor, own, ticks, true, &mut removed).unwrap_or_default();
             looked_at += swept.places;
             if swept.dropped > 0 {
                 break true;
@@ -89,6 +87,11 @@ impl Cleanup {
             number.store(value as u64, Ordering::Relaxed);
         }
         is_room
+    }
+
+    /// Whoever was full at this tick has been so for long enough at tick `ticks`.
+    fn full_at(&self, ticks: u64) -> u64 {
+        ticks.saturating_sub(self.interval)
     }
 
     /// Whether this call should sweep a piece. It counts for so many.
@@ -108,7 +111,7 @@ impl Cleanup {
     /// One piece of a pass, if nobody else is at it.
     #[cold]
     #[inline(never)]
-    pub(super) fn sweep_piece<K: Eq + Hash>(&self, store: &Store<K>, params: &Params, ticks: u64) {
+    pub(super) fn sweep_piece<K: Eq + Hash, E: Entry>(&self, store: &Store<K, E>, own: &Params, ticks: u64) {
         // Dropped last, without the turn.
         let mut removed = Vec::new();
         let Some(_turn) = self.turn.try_lock() else {
@@ -122,7 +125,7 @@ impl Cleanup {
         }
         let mut cursor = Cursor { shard: load(&self.shard) as usize, place: load(&self.place) as usize };
         let misses = load(&self.misses);
-        if store.sweep(&mut cursor, params, ticks, self.idle, misses >= PATIENCE, &mut removed).is_none() {
+        if store.sweep(&mut cursor, own, self.full_at(ticks), misses >= PATIENCE, &mut removed).is_none() {
             return save(&self.misses, misses + 1);
         }
         save(&self.misses, 0);
@@ -134,11 +137,11 @@ impl Cleanup {
     }
 
     /// A whole pass, piece by piece; tells how many were dropped.
-    pub(super) fn sweep_all<K: Eq + Hash>(&self, store: &Store<K>, params: &Params, ticks: u64) -> usize {
+    pub(super) fn sweep_all<K: Eq + Hash, E: Entry>(&self, store: &Store<K, E>, own: &Params, ticks: u64) -> usize {
         let (mut cursor, mut dropped) = (Cursor::default(), 0);
         loop {
             let mut removed = Vec::new();
-            let swept = store.sweep(&mut cursor, params, ticks, self.idle, true, &mut removed);
+            let swept = store.sweep(&mut cursor, own, self.full_at(ticks), true, &mut removed);
             dropped += swept.unwrap_or_default().dropped;
             if cursor.shard == 0 && cursor.place == 0 {
                 return dropped;

@@ -9,6 +9,7 @@ use core::time::Duration;
 use super::PerKeyRateLimiter;
 use crate::clock::{Clock, MonotonicClock};
 use crate::error::RateLimitExceeded;
+use crate::stats::RateLimiterStats;
 
 /// A limiter and one of its keys: made by [`PerKeyRateLimiter::key`]. Every verb looks the key up, as if it was named.
 ///
@@ -24,8 +25,8 @@ use crate::error::RateLimitExceeded;
 /// # Ok::<(), sluicegate::ConfigError>(())
 /// ```
 pub struct KeyRef<'a, K, Q: ?Sized, C: Clock = MonotonicClock> {
-    limiter: &'a PerKeyRateLimiter<K, C>,
-    key: &'a Q,
+    pub(super) limiter: &'a PerKeyRateLimiter<K, C>,
+    pub(super) key: &'a Q,
 }
 
 impl<'a, K, Q, C> KeyRef<'a, K, Q, C>
@@ -74,6 +75,21 @@ where
     /// As there.
     pub fn time_to_available(&self, n: u64) -> Result<Duration, RateLimitExceeded> {
         self.limiter.time_to_available(self.key, n)
+    }
+
+    /// As [`PerKeyRateLimiter::requota`].
+    #[allow(clippy::must_use_candidate)] // it is called for what it does
+    pub fn requota(&self) -> bool
+    where
+        C: Clone,
+    {
+        self.limiter.requota(self.key)
+    }
+
+    /// As [`PerKeyRateLimiter::stats`].
+    #[must_use]
+    pub fn stats(&self) -> Option<RateLimiterStats> {
+        self.limiter.stats(self.key)
     }
 }
 

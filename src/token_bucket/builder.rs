@@ -4,6 +4,7 @@ use ::core::fmt;
 
 use super::TokenBucket;
 use crate::clock::{Clock, MonotonicClock};
+use crate::counters::{Counters, Counting};
 use crate::error::ConfigError;
 use crate::quota::Quota;
 use crate::wait::Line;
@@ -91,7 +92,7 @@ impl<C: Clock> TokenBucketBuilder<C> {
             bucket.core.start_with(&bucket.clock, permits);
         }
         if self.stats {
-            bucket.core.start_counting();
+            bucket.core.start_counting(Counting::Bucket(Counters::new()));
         }
         Ok(bucket)
     }

@@ -26,7 +26,7 @@ use crossbeam_utils::CachePadded;
 use crate::algorithm::token_bucket::Take;
 use crate::algorithm::token_bucket::{INSTANT, Params, SLOT, Scale, WAIT};
 use crate::clock::Clock;
-use crate::counters::Counters;
+use crate::counters::Counting;
 use crate::error::ConfigError;
 use crate::params::Slot;
 use crate::quota::Quota;
@@ -48,7 +48,7 @@ pub(crate) struct Core {
     first: Scale,
     history: History,
     /// Here, where it fills a gap that the word's alignment leaves.
-    counters: Option<Box<Counters>>,
+    counting: Option<Box<Counting>>,
 }
 
 /// What a decision is made on: parameters that were live when `word` was read, after `ticks`.
@@ -88,7 +88,7 @@ impl Core {
                 setter: Lock::new(),
                 first: scale,
                 history: History::new(&quota),
-                counters: None,
+                counting: None,
             }
         }
     }
@@ -256,30 +256,58 @@ impl Core {
         self.change_bits(|word| if waiting { word | WAIT } else { word & !WAIT });
     }
 
+    /// A bucket that has started already: under `params`, at `instant`.
+    #[cfg(feature = "per-key")]
+    pub(crate) fn started(quota: Quota, scale: Scale, params: &Params, instant: u64) -> Self {
+        let core = Self::unstarted(quota, scale);
+        core.slots[0].write(params);
+        // Ordering: Relaxed; nobody shares it yet.
+        core.word.store(instant, Ordering::Relaxed);
+        core
+    }
+
+    /// What stands in the word, for who wants to know later whether anything has changed.
+    #[cfg(feature = "per-key")]
+    pub(crate) fn word(&self) -> u64 {
+        // Ordering: Acquire, as in `look_at`.
+        self.word.load(Ordering::Acquire)
+    }
+
+    /// The instant under `next` of this bucket, which nobody uses and nobody changes, at a reading of the clock that is
+    /// not older than those behind the word.
+    #[cfg(feature = "per-key")]
+    pub(crate) fn carry_over(&self, reading: u64, next: &Params) -> u64 {
+        let (params, instant) = (self.slots[0].read(), self.word() & INSTANT);
+        if params == *next {
+            return instant;
+        }
+        params.carry(instant, params.time_of_change(instant, reading), next)
+    }
+
     /// Counts from now on. Before the bucket is shared.
-    pub(crate) fn start_counting(&mut self) {
-        self.counters = Some(Box::new(Counters::new()));
+    pub(crate) fn start_counting(&mut self, counting: Counting) {
+        self.counting = Some(Box::new(counting));
     }
 
     /// Counts one call, if calls are counted.
     #[inline(always)]
     pub(crate) fn count(&self, allowed: bool) {
-        if let Some(counters) = &self.counters {
-            counters.record(allowed, 0);
+        if let Some(counting) = &self.counting {
+            counting.record(allowed);
         }
     }
 
     /// Counts one call that may have waited, if calls are counted.
     #[cfg(feature = "async")]
     pub(crate) fn count_wait(&self, allowed: bool, waited: ::core::time::Duration) {
-        if let Some(counters) = &self.counters {
-            counters.record_wait(allowed, 0, waited);
+        if let Some(counting) = &self.counting {
+            counting.record_wait(allowed, waited);
         }
     }
 
     /// What was counted, if calls are counted.
     pub(crate) fn stats(&self) -> Option<RateLimiterStats> {
-        self.counters.as_ref().map(|counters| counters.snapshot())
+        self.counting.as_ref().map(|counting| counting.snapshot())
     }
 
     /// Starts the clock now, so that time counts from here, with `permits` there instead of a burst. Before the
@@ -302,7 +330,14 @@ impl Core {
         Ok(self.change_quota(clock, quota, &finest))
     }
 
-    /// The same if no other thread holds the setter's lock; else `None`, and nothing is changed.
+    /// The same with a scale that was found before, which may be that of a bucket that holds nothing.
+    #[cfg(feature = "per-key")]
+    pub(crate) fn impose_quota(&self, clock: &impl Clock, quota: &Quota, scale: &Scale) -> bool {
+        let _guard = self.setter.lock();
+        self.change_quota(clock, quota, scale)
+    }
+
+    /// The same as `set_quota` if no other thread holds the setter's lock; else `None`, and nothing is changed.
     pub(crate) fn try_set_quota(&self, clock: &impl Clock, quota: &Quota) -> Option<Result<bool, ConfigError>> {
         let _guard = self.setter.try_lock()?;
         Some(Scale::finest(quota).map(|finest| self.change_quota(clock, quota, &finest)))

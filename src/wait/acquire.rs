@@ -3,6 +3,7 @@
 use core::fmt;
 use core::future::Future;
 use core::marker::PhantomData;
+use core::ops::Deref;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 use core::time::Duration;
@@ -20,11 +21,11 @@ type Outcome = Result<(), RateLimitExceeded>;
 /// Nobody sleeps longer without a look: a clock may have jumped.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
-/// Somebody who waits, or is about to.
+/// Somebody who waits, or is about to, for the limiter that `P` points to.
 ///
 /// Dropped while it is in the line it leaves, and no trace of it stays.
-pub(crate) struct Place<'a, S: Source> {
-    source: &'a S,
+pub(crate) struct Place<P: Deref<Target: Source>> {
+    source: P,
     n: u64,
     timeout: Option<Duration>,
     state: State,
@@ -56,8 +57,8 @@ pub(crate) enum Step {
     Sleep(Option<Duration>),
 }
 
-impl<'a, S: Source> Place<'a, S> {
-    pub(crate) fn new(source: &'a S, n: u64, timeout: Option<Duration>) -> Self {
+impl<P: Deref<Target: Source>> Place<P> {
+    pub(crate) fn new(source: P, n: u64, timeout: Option<Duration>) -> Self {
         Self { source, n, timeout, state: State::New }
     }
 
@@ -86,26 +87,26 @@ impl<'a, S: Source> Place<'a, S> {
 
     /// Into the line, unless that is not needed or of no use.
     fn join(&self) -> Result<Joined, Outcome> {
-        let Self { source, n, timeout, .. } = self;
-        match source.try_take(*n) {
+        let (source, n, timeout) = (&*self.source, self.n, self.timeout);
+        match source.try_take(n) {
             Err(RateLimitExceeded::Denied { .. }) => {}
             outcome => return Err(outcome),
         }
         let view = source.look();
         let since = source.clock().now();
         let mut line = source.line().lock();
-        let estimate = source.estimate(&view, source.line().demand(), *n);
+        let estimate = source.estimate(&view, source.line().demand(), n);
         if line.is_full() || timeout.is_some_and(|timeout| estimate > timeout) {
             return Err(Err(RateLimitExceeded::Denied { retry_after: estimate }));
         }
         if line.is_empty() {
             source.set_waiting(true);
         }
-        Ok(Joined { key: line.push(*n), since, slept: Duration::ZERO })
+        Ok(Joined { key: line.push(n), since, slept: Duration::ZERO })
     }
 
     fn look(&mut self, joined: Joined, waker: &Waker) -> Step {
-        let Self { source, n, .. } = *self;
+        let (source, n) = (&*self.source, self.n);
         // A clock that is moved by hand might have been, between the reading and the registration: so after that,
         // once more.
         let mut is_registered = false;
@@ -148,7 +149,7 @@ impl<'a, S: Source> Place<'a, S> {
             if left.is_some_and(|left| left.is_zero()) {
                 drop(line);
                 self.leave(joined.key);
-                let retry_after = source.estimate(&view, source.line().demand(), n);
+                let retry_after = self.source.estimate(&view, self.source.line().demand(), n);
                 return self.finish(Err(RateLimitExceeded::Denied { retry_after }), waited);
             }
             let old = line.store(joined.key, stored);
@@ -207,7 +208,7 @@ fn wake_next([own, next]: [Option<Waker>; 2]) {
     drop(own);
 }
 
-impl<S: Source> Drop for Place<'_, S> {
+impl<P: Deref<Target: Source>> Drop for Place<P> {
     fn drop(&mut self) {
         if let State::Joined(joined) = self.state {
             self.leave(joined.key);
@@ -239,17 +240,75 @@ impl<S: Source> Drop for Place<'_, S> {
 /// ```
 #[must_use = "futures do nothing unless they are polled"]
 pub struct Acquire<'a, C: Clock = MonotonicClock, L: Source<Clock = C> = TokenBucket<C>> {
-    place: Place<'a, L>,
-    /// Made when it is first needed: for the head, and for who has a deadline.
-    timer: Option<Timer>,
-    /// What it was last set to, until it rang.
-    running: Option<Duration>,
+    sleeper: Sleeper<&'a L>,
     clock: PhantomData<fn() -> C>,
 }
 
 impl<'a, C: Clock, L: Source<Clock = C>> Acquire<'a, C, L> {
     pub(crate) fn new(limiter: &'a L, n: u64, timeout: Option<Duration>) -> Self {
-        Self { place: Place::new(limiter, n, timeout), timer: None, running: None, clock: PhantomData }
+        Self { sleeper: Sleeper::new(Place::new(limiter, n, timeout)), clock: PhantomData }
+    }
+}
+
+impl<C: Clock, L: Source<Clock = C>> Future for Acquire<'_, C, L> {
+    type Output = Outcome;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
+        self.sleeper.poll(context)
+    }
+}
+
+impl<C: Clock, L: Source<Clock = C>> fmt::Debug for Acquire<'_, C, L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = &self.sleeper.place;
+        f.debug_struct("Acquire")
+            .field("permits", &place.n)
+            .field("timeout", &place.timeout)
+            .field("is_waiting", &matches!(place.state, State::Joined(_)))
+            .finish_non_exhaustive()
+    }
+}
+
+/// A place in the line, and the timer that the task sleeps on there.
+pub(crate) struct Sleeper<P: Deref<Target: Source>> {
+    place: Place<P>,
+    /// Made when it is first needed: for the head, and for who has a deadline.
+    timer: Option<Timer>,
+    /// What it was last set to, until it rang.
+    running: Option<Duration>,
+}
+
+impl<P: Deref<Target: Source>> Sleeper<P> {
+    pub(crate) fn new(place: Place<P>) -> Self {
+        Self { place, timer: None, running: None }
+    }
+
+    pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Outcome> {
+        self.rings(context);
+        loop {
+            match self.place.step(context.waker()) {
+                Step::Done(outcome) => {
+                    self.timer = None;
+                    return Poll::Ready(outcome);
+                }
+                Step::Sleep(None) => {
+                    self.running = None;
+                    return Poll::Pending;
+                }
+                // One that rings no later goes on: started anew at every poll, no sleep might ever come to its end.
+                Step::Sleep(Some(time)) if self.running.is_some_and(|running| running <= time) => {}
+                Step::Sleep(Some(time)) => {
+                    match &mut self.timer {
+                        Some(timer) => timer.reset(time),
+                        None => self.timer = Some(self.place.source.clock().timer(time)),
+                    }
+                    self.running = Some(time);
+                }
+            }
+            if !self.rings(context) {
+                return Poll::Pending;
+            }
+        }
     }
 
     /// Whether the timer, if it runs, has rung; then that counts as slept.
@@ -263,48 +322,5 @@ impl<'a, C: Clock, L: Source<Clock = C>> Acquire<'a, C, L> {
             self.place.slept(time);
         }
         rings
-    }
-}
-
-impl<C: Clock, L: Source<Clock = C>> Future for Acquire<'_, C, L> {
-    type Output = Outcome;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
-        let this = &mut *self;
-        this.rings(context);
-        loop {
-            match this.place.step(context.waker()) {
-                Step::Done(outcome) => {
-                    this.timer = None;
-                    return Poll::Ready(outcome);
-                }
-                Step::Sleep(None) => {
-                    this.running = None;
-                    return Poll::Pending;
-                }
-                // One that rings no later goes on: started anew at every poll, no sleep might ever come to its end.
-                Step::Sleep(Some(time)) if this.running.is_some_and(|running| running <= time) => {}
-                Step::Sleep(Some(time)) => {
-                    match &mut this.timer {
-                        Some(timer) => timer.reset(time),
-                        None => this.timer = Some(this.place.source.clock().timer(time)),
-                    }
-                    this.running = Some(time);
-                }
-            }
-            if !this.rings(context) {
-                return Poll::Pending;
-            }
-        }
-    }
-}
-
-impl<C: Clock, L: Source<Clock = C>> fmt::Debug for Acquire<'_, C, L> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Acquire")
-            .field("permits", &self.place.n)
-            .field("timeout", &self.place.timeout)
-            .field("is_waiting", &matches!(self.place.state, State::Joined(_)))
-            .finish_non_exhaustive()
     }
 }

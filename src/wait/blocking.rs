@@ -1,6 +1,7 @@
 //! Threads in the line: the same steps, between which they park.
 
 use core::cell::Cell;
+use core::ops::Deref;
 use core::task::Waker;
 use std::time::Instant;
 
@@ -29,7 +30,7 @@ std::thread_local! {
 }
 
 /// Waits on this thread.
-pub(crate) fn block_on<S: Source>(mut place: Place<'_, S>) -> Result<(), RateLimitExceeded> {
+pub(crate) fn block_on<P: Deref<Target: Source>>(mut place: Place<P>) -> Result<(), RateLimitExceeded> {
     // Whoever woke the thread the last time may do so again, late: then it looks once for nothing.
     let spare = SPARE.try_with(Cell::take).ok().flatten();
     let parked = spare.unwrap_or_else(Parked::new);

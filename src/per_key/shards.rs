@@ -1,0 +1,161 @@
+//! The map: shards of a `DashMap`, looked into by a hash that was made once.
+//!
+//! Closures that are given run under a shard's lock: none of the caller's code may be in them, but for the hash and the
+//! equality of keys. Keys that go are handed out, to be dropped without the lock.
+
+use alloc::vec::Vec;
+use core::borrow::Borrow;
+use core::hash::{BuildHasher, Hash};
+use core::ops::Range;
+
+use dashmap::{DashMap, SharedValue};
+use foldhash::fast::RandomState;
+
+/// Values by key.
+pub(super) struct Shards<K, V> {
+    map: DashMap<K, V, RandomState>,
+}
+
+/// What is to be done about a key.
+pub(super) enum Enter<V, T> {
+    /// To be let in, with this value: it had none.
+    Insert(V, T),
+    Leave(T),
+    /// To come again.
+    Again,
+}
+
+/// What a piece of a sweep came to.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Piece {
+    /// Looked at.
+    pub(super) places: usize,
+    /// Keys.
+    pub(super) dropped: usize,
+    /// That was the last one of the shard.
+    pub(super) is_last: bool,
+}
+
+impl<K: Eq + Hash, V> Shards<K, V> {
+    pub(super) fn new() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, core::num::NonZero::get);
+        let shards = cores.saturating_mul(4).next_power_of_two().clamp(64, 1_024);
+        Self { map: DashMap::with_hasher_and_shard_amount(RandomState::default(), shards) }
+    }
+
+    /// The hash that the other methods want.
+    #[inline(always)]
+    pub(super) fn hash<Q: ?Sized + Hash>(&self, key: &Q) -> u64 {
+        self.map.hasher().hash_one(key)
+    }
+
+    #[inline(always)]
+    fn shard(&self, hash: u64) -> usize {
+        self.map.determine_shard(hash as usize)
+    }
+
+    /// How many shards there are.
+    pub(super) fn count(&self) -> usize {
+        self.map.shards().len()
+    }
+
+    /// Runs `f` on a key's value, if there is one, together with others that do; it cannot be dropped meanwhile.
+    #[inline(always)]
+    pub(super) fn with<Q, T>(&self, hash: u64, key: &Q, f: impl FnOnce(&V) -> T) -> Option<T>
+    where
+        Q: ?Sized + Eq,
+        K: Borrow<Q>,
+    {
+        let shard = self.map.shards()[self.shard(hash)].read();
+        shard.get(hash, |(known, _)| known.borrow() == key).map(|(_, value)| f(value.get()))
+    }
+
+    /// Runs `f` on a key's value, if there is one, alone.
+    pub(super) fn with_mut<Q, T>(&self, hash: u64, key: &Q, f: impl FnOnce(&mut V) -> T) -> Option<T>
+    where
+        Q: ?Sized + Eq,
+        K: Borrow<Q>,
+    {
+        let mut shard = self.map.shards()[self.shard(hash)].write();
+        shard.get_mut(hash, |(known, _)| known.borrow() == key).map(|(_, value)| f(value.get_mut()))
+    }
+
+    /// Runs `f` on the value of `key`, if there is one, alone, and does what it says; hands `key` back if that is `Again`.
+    pub(super) fn enter<T>(&self, hash: u64, key: K, f: impl FnOnce(Option<&mut V>) -> Enter<V, T>) -> Result<T, K> {
+        let mut shard = self.map.shards()[self.shard(hash)].write();
+        let known = shard.get_mut(hash, |(known, _)| *known == key);
+        match f(known.map(|(_, value)| value.get_mut())) {
+            Enter::Insert(value, result) => {
+                shard.insert(hash, (key, SharedValue::new(value)), |(known, _)| self.hash(known));
+                Ok(result)
+            }
+            Enter::Leave(result) => {
+                // Before the key is dropped: that is the caller's code.
+                drop(shard);
+                drop(key);
+                Ok(result)
+            }
+            Enter::Again => Err(key),
+        }
+    }
+
+    /// Removes the one that `is` it, if `f` says so when it is alone with its value; hands out its key.
+    pub(super) fn remove_if(
+        &self,
+        hash: u64,
+        is: impl Fn(&K, &V) -> bool,
+        f: impl FnOnce(&mut V) -> bool,
+    ) -> Option<K> {
+        let mut shard = self.map.shards()[self.shard(hash)].write();
+        let (_, value) = shard.get_mut(hash, |(known, value)| is(known, value.get()))?;
+        if !f(value.get_mut()) {
+            return None;
+        }
+        shard.remove_entry(hash, |(known, value)| is(known, value.get())).map(|(key, _)| key)
+    }
+
+    /// Removes what `goes` among these places of a shard; `None` if somebody is at that shard, unless `wait`.
+    ///
+    /// `released` is told how many went, before a shard that is mostly empty makes the hashes of its keys anew.
+    pub(super) fn sweep(
+        &self,
+        shard: usize,
+        places: Range<usize>,
+        wait: bool,
+        goes: impl Fn(&V) -> bool,
+        removed: &mut Vec<K>,
+        released: impl FnOnce(usize),
+    ) -> Option<Piece> {
+        let lock = self.map.shards().get(shard)?;
+        let mut shard = if wait { lock.write() } else { lock.try_write()? };
+        let end = shard.buckets().min(places.end);
+        let before = removed.len();
+        for place in places.start..end {
+            #[allow(unsafe_code)]
+            // SAFETY: `end` is at most the number of buckets, and the write guard keeps that as it is: removing does
+            // not move or resize. `bucket` and `remove` are asked only for a place that is full, and it is not used after.
+            unsafe {
+                if shard.is_bucket_full(place) {
+                    let bucket = shard.bucket(place);
+                    if goes(bucket.as_ref().1.get()) {
+                        removed.push(shard.remove(bucket).0.0);
+                    }
+                }
+            }
+        }
+        let dropped = removed.len() - before;
+        released(dropped);
+        let is_last = end >= shard.buckets();
+        // Room for twice as many as there are, if it has that many times over.
+        if is_last && shard.len() < shard.capacity() / 8 {
+            let room = shard.len() * 2;
+            shard.shrink_to(room, |(known, _)| self.hash(known));
+        }
+        Some(Piece { places: end.saturating_sub(places.start), dropped, is_last })
+    }
+
+    /// Runs `f` on all, a shard at a time.
+    pub(super) fn for_each(&self, mut f: impl FnMut(&K, &V)) {
+        self.map.iter().for_each(|entry| f(entry.key(), entry.value()));
+    }
+}
