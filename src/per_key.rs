@@ -42,7 +42,7 @@ use crate::token_bucket::{TokenBucket, duration};
 
 /// A token bucket for each key: for users, addresses, tenants, API keys, chosen by strangers.
 ///
-/// Every key has its own bucket of the limiter's quota, and costs its key and one word in a sharded hash map. A key is
+/// Every key has its own bucket, of the limiter's quota or [its own](PerKeyRateLimiterBuilder::quota_for), and costs its key and one word in a sharded hash map. A key is
 /// let in when it is first charged; before that, and after it was forgotten, it has a full burst.
 ///
 /// # Guarantee
@@ -52,12 +52,13 @@ use crate::token_bucket::{TokenBucket, duration};
 /// # Memory
 /// Keys that were full for a `cleanup_interval` are dropped by those who call, a few places of the map at a time: there
 /// is no thread in the background, and no call that looks at all keys. Shards give memory back when they are mostly empty.
-/// With `max_keys` there are never more; what a newcomer gets when all places are taken, by keys that still owe, is
-/// for [`WhenFull`] to say.
+/// With `max_keys` there are never more, but for keys that get a [`handle`](Self::handle); what a newcomer gets when all
+/// places are taken, by keys that still owe, is for [`WhenFull`] to say. A key that somebody has a handle of, waits for or has
+/// reserved from has half a kilobyte more meanwhile.
 ///
 /// # Progress
-/// A call takes the read lock of the key's shard (1 of 64 or more), one that lets a key in the write lock. The bucket
-/// itself is changed by compare-and-swap. A shard that grows, or shrinks after most of its keys were dropped, holds up
+/// A call takes the read lock of the key's shard (1 of 64 or more), one that lets a key in the write lock; where one key is
+/// called much, a [`handle`](Self::handle) takes none. The bucket itself is changed by compare-and-swap. A shard that grows, or shrinks after most of its keys were dropped, holds up
 /// its callers while it moves its keys.
 ///
 /// # Hashing
@@ -362,6 +363,9 @@ impl<K: Eq + Hash, C: Clock> PerKeyRateLimiter<K, C> {
 
     /// Forgets `key`, with what it owes: it has a full burst again. Tells whether it was known.
     ///
+    /// One that somebody has a handle of, waits for or has reserved from starts afresh in place: full, counted from nothing,
+    /// and of the quota that [`quota_for`](PerKeyRateLimiterBuilder::quota_for) says now.
+    ///
     /// ```
     /// use sluicegate::{PerKeyRateLimiter, Quota};
     ///
@@ -380,7 +384,8 @@ impl<K: Eq + Hash, C: Clock> PerKeyRateLimiter<K, C> {
         self.inner.remove(key)
     }
 
-    /// Forgets all keys, with what they owe. The overflow bucket of [`WhenFull::Share`] stays as it is.
+    /// Forgets all keys, with what they owe; those in use start afresh in place, of the quota that they have. The overflow
+    /// bucket of [`WhenFull::Share`] stays as it is.
     pub fn clear(&self) {
         self.inner.clear();
     }
