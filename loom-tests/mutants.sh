@@ -55,7 +55,7 @@ closed-load-is-relaxed ; window/core.rs ; s/self\.closed\.load\(Ordering::Acquir
 raise-is-relaxed ; word.rs ; s/fetch_max\(new, Ordering::Release\)/fetch_max(new, Ordering::Relaxed)/ ; several_roll_overs
 denies-at-an-old-reading ; window/core.rs ; s/\} else if in_order \{/} else if in_order | true {/ ; finds_what_is_there
 no-look-after-joining ; wait/acquire.rs ; s/self\.state = State::Joined\(joined\);\s*joined/self.state = State::Joined(joined); let mut line = self.source.line().lock(); let _ = line.store(joined.key, waker.clone()); return Step::Sleep(None)/ ; head_refund
-waking-before-the-exchange ; token_bucket.rs ; s/(let somebody_waits = self\.core\.update\(&self\.clock, \|params, word, ticks\| \{\s*let next = params\.give_back)/self.line.wake_head(); $1/; s/if somebody_waits \{\s*self\.line\.wake_head\(\);\s*\}/let _ = somebody_waits;/ ; head_refund
+waking-before-the-exchange ; token_bucket.rs ; s/if self\.put_back\(n\)\.1 \{\s*self\.line\.wake_head\(\);\s*\}/self.line.wake_head(); let _ = self.put_back(n);/ ; head_refund
 serves-on-an-old-word ; token_bucket/core.rs ; s/let word = self\.word\.load\(Ordering::Acquire\);\s*view\.instant = word \^ view\.live;/let _ = view.instant;/ ; clock_that_runs
 clock-is-not-read-again ; wait/acquire.rs ; s/is_registered = true;/let _ = is_registered; return Step::Sleep(None);/ ; head_clock_moved
 flag-cleared-without-the-lock ; wait/acquire.rs ; s/if line\.is_empty\(\) \{\s*self\.source\.set_waiting\(false\);\s*\}\s*drop\(line\);/let empty = line.is_empty(); drop(line); if empty { self.source.set_waiting(false); }/ ; new_one_joins
@@ -84,6 +84,36 @@ last-change-is-not-checked ; adaptive/change.rs ; s/if self\.count\.load\(Orderi
 last-change-fields-are-relaxed ; adaptive/change.rs ; s/field\.load\(Ordering::Acquire\)/field.load(Ordering::Relaxed)/ ; look_at_changes
 last-change-stores-are-relaxed ; adaptive/change.rs ; s/field\.store\(word, Ordering::Release\)/field.store(word, Ordering::Relaxed)/ ; look_at_changes
 last-change-count-is-relaxed ; adaptive/change.rs ; s/self\.count\.store\(count, Ordering::Release\)/self.count.store(count, Ordering::Relaxed)/ ; look_at_changes
+newcomer-looks-once ; per_key/inner.rs ; s/if let Some\(entry\) = known \{(\s*return Enter::Leave\(Newcomer::from\(self\.take)/if let Some(entry) = known.filter(|_| n == 0) {$1/ ; newcomer_newcomer
+newcomer-starts-at-zero ; per_key/store.rs ; s/params\.fresh_instant\(self\.swept\[self\.shards\.shard\(hash\)\]\.load\(Ordering::Acquire\)\)/params.fresh_instant(0 * hash)/ ; evict
+raised-after-removal ; per_key/store.rs ; s/if goes && swept\.load\(Ordering::Relaxed\) < full_at \{\s*raise\(swept, full_at\);\s*\}//; s/self\.sweep_what\(cursor, PIECE, wait, goes, removed\)/let piece = self.sweep_what(cursor, PIECE, wait, goes, removed); raise(swept, full_at); piece/ ; evict
+evicts-who-owes ; per_key/store.rs ; s/instant <= entry\.params\(own\)\.fresh_instant\(full_at\)/instant <= entry.params(own).full(full_at)/ ; evict
+place-is-stored ; per_key/store.rs ; s/match cas\(&self\.keys, keys, keys \+ 1\) \{/match { self.keys.store(keys + 1, Ordering::Relaxed); Ok::<u64, u64>(keys) } {/ ; make_room
+promotes-beside-others ; per_key/inner.rs ; s/store\.with_mut\(hash, key, \|entry\| self\.promote/store.with(hash, key, |entry| self.promote/ ; promote_acquire
+sweep-drops-who-is-held ; per_key/store.rs ; s/let Ok\(instant\) = entry::look\(entry\.word\(\)\) else \{\s*return false;\s*\};/let instant = entry::look(entry.word()).unwrap_or(0);/ ; handle_evict
+remove-drops-who-is-held ; per_key/inner.rs ; s/is_moved = entry::look\(entry\.word\(\)\)\.is_err\(\);/is_moved = entry::look(entry.word()).is_err() \&\& hash == 1;/ ; handle_remove
+clear-drops-who-is-held ; per_key/store.rs ; s/\.map_err\(&mut in_use\)\.is_ok\(\)/.map_err(\&mut in_use).is_ok() || true/ ; handle_clear
+users-outside-the-guard ; per_key/promoted.rs ; s/entry::look\(entry\.word\(\)\)\.err\(\)\.map\(bucket\)\)\.flatten\(\)/entry::look(entry.word()).err()).flatten().map(bucket)/ ; demote_acquire
+settles-with-users ; per_key/promoted.rs ; s/if bucket\.users\.load\(Ordering::Acquire\) > 0 \{/if bucket.users.load(Ordering::Acquire) > 1_000 {/ ; demote_handle
+settles-whatever-is-there ; per_key/promoted.rs ; s/\.is_some_and\(\|there\| Arc::ptr_eq\(there, bucket\)\)/.is_some()/ ; promote_other
+last-user-leaves-relaxed ; per_key/promoted.rs ; s/users\.fetch_sub\(1, Ordering::Release\)/users.fetch_sub(1, Ordering::Relaxed)/ ; demote
+nobody-is-found-relaxed ; per_key/promoted.rs ; s/users\.load\(Ordering::Acquire\)/users.load(Ordering::Relaxed)/ ; demote
+demotion-forgets-debts ; per_key/promoted.rs ; s/let instant = core\.carry_over\(ticks, params\);/let instant = core.carry_over(ticks, params).min(params.full(ticks));/ ; in_debt
+demoted-as-it-stands ; per_key/promoted.rs ; s/let instant = core\.carry_over\(ticks, params\);/let instant = core.word() + 0 * ticks;/ ; slow_quota
+demoted-to-the-own-quota ; per_key/promoted.rs ; s/let tier = bucket\.ruling\(\)\.tier\.clone\(\);/let tier = None;/ ; requota_last_handle
+refund-to-the-mark ; per_key/entry.rs ; s/if instant & MOVED != 0 \{\s*return Err\(Moved\);\s*\}(\s*while)/$1/ ; wait_
+newcomer-by-an-old-answer ; per_key/inner.rs ; s/if !rule\.is_current\(\) \{\s*return Enter::Again;\s*\}// ; requota_newcomer
+holder-by-an-old-answer ; per_key/inner.rs ; s/if known\.is_some\(\) \|\| !rule\.is_current\(\) \{/if known.is_some() {/ ; requota_handle
+struck-out-after-the-look ; per_key/inner.rs ; s/self\.rules\.strike_out\(hash\);(\s*let Some\(user\) = self\.user\(store, hash, key\) else \{)(\s*return false;\s*\};)/$1 self.rules.strike_out(hash); $2/ ; requota_newcomer
+nobody-is-struck-out ; per_key/inner.rs ; s/self\.rules\.strike_out\(hash\);// ; requota_
+ruled-by-an-old-answer ; per_key/promoted.rs ; s/if ruling\.asked == asked \{/if ruling.asked == asked || true {/ ; requota_requota
+rule-is-not-kept ; per_key/promoted.rs ; s/ruling\.tier = tier;\s*return self\.impose\(&ruling\);/let now = Ruling { tier, asked, handles: ruling.handles }; return self.impose(\&now);/ ; requota_last_handle
+removed-by-an-old-answer ; per_key/inner.rs ; s/user\.rule\(\|\| self\.rules\.ask\(&key, &self\.clock\)\);(\s*user\.reset)/let _ = \&key; $1/ ; remove_by_the_rule
+last-handle-imposes-nothing ; per_key/promoted.rs ; s/ruling\.handles == 0 && self\.impose\(&ruling\)/ruling.handles == usize::MAX \&\& self.impose(\&ruling)/ ; last_handle_reservation
+any-handle-imposes ; per_key/promoted.rs ; s/ruling\.handles == 0 && self/ruling.handles < 9 \&\& self/ ; one_handle
+imposes-without-the-lock ; per_key/promoted.rs ; s/let impose = AssertUnwindSafe\(\|\| ruling\.handles == 0 && self\.impose\(&ruling\)\);/let last = ruling.handles == 0; drop(ruling); let ruling = self.bucket.ruling(); let impose = AssertUnwindSafe(|| last \&\& self.impose(\&ruling));/ ; new_handle_set_quota
+last-handle-wakes-nobody ; per_key/promoted.rs ; s/self\.line\.wake_quietly_after_change\(self\.quota\(\)\.capacity\(\)\);// ; larger_quota
+rule-wakes-nobody ; per_key/promoted.rs ; s/self\.line\.wake_after_change\(self\.quota\(\)\.capacity\(\)\);// ; wait_requota
 LIST
 }
 

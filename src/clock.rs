@@ -24,7 +24,8 @@ use crate::nanos::{Nanos, TickLength};
 ///
 /// Only [`now`](Clock::now) must be written; the rest has defaults. A clock need not be monotonic: a reading that is
 /// older than what a limiter has seen admits nothing extra, it only finds less. A limiter shared by threads reads
-/// its clock from all of them at once.
+/// its clock from all of them at once. A clock must not change the quota of a limiter that reads it: it is read while that is
+/// being changed.
 ///
 /// ```
 /// use sluicegate::{Clock, Nanos, Quota, TokenBucket};

@@ -7,6 +7,7 @@ mod handle;
 mod inner;
 mod key_ref;
 mod promoted;
+mod rules;
 #[cfg(not(any(loom, shuttle)))]
 mod shards;
 #[cfg(any(loom, shuttle))]
@@ -52,9 +53,8 @@ use crate::token_bucket::{TokenBucket, duration};
 /// # Memory
 /// Keys that were full for a `cleanup_interval` are dropped by those who call, a few places of the map at a time: there
 /// is no thread in the background, and no call that looks at all keys. Shards give memory back when they are mostly empty.
-/// With `max_keys` there are never more, but for keys that get a [`handle`](Self::handle); what a newcomer gets when all
-/// places are taken, by keys that still owe, is for [`WhenFull`] to say. A key that somebody has a handle of, waits for or has
-/// reserved from has half a kilobyte more meanwhile.
+/// With `max_keys` there are never more; what a newcomer gets when all places are taken, by keys that still owe, is for
+/// [`WhenFull`] to say. A key that somebody has a handle of, waits for or has reserved from has 800 bytes more meanwhile.
 ///
 /// # Progress
 /// A call takes the read lock of the key's shard (1 of 64 or more), one that lets a key in the write lock; where one key is
@@ -227,7 +227,8 @@ impl<K: Eq + Hash, C: Clock> PerKeyRateLimiter<K, C> {
     /// Asks [`quota_for`](PerKeyRateLimiterBuilder::quota_for) again for `key`, and tells whether that is known. What it has
     /// available, or owes, stays the same number of permits: see [`TokenBucket::set_quota`]. What a handle has set is over.
     ///
-    /// An answer that was asked for before this is not put into force after it.
+    /// An answer that was asked for before this is not put into force after it. A key that was forgotten is new, and begins with
+    /// the burst of whatever quota it has then.
     ///
     /// # Blocking
     /// Waits for others who ask for the same key; those who acquire are not blocked.
@@ -262,8 +263,7 @@ impl<K: Eq + Hash, C: Clock> PerKeyRateLimiter<K, C> {
 
     /// The key's own bucket, found once: every verb of [`TokenBucket`], without a look at the map. See [`KeyHandle`].
     ///
-    /// A key that is not known is let in; beyond `max_keys` too, when all places are taken by keys that still owe: it is
-    /// the caller who holds it.
+    /// A key that is not known is let in, if there is a place for it; else the handle is without one, for as long as it lives.
     pub fn handle(&self, key: K) -> KeyHandle<K, C>
     where
         C: Clone,
@@ -298,7 +298,7 @@ impl<K: Eq + Hash, C: Clock> PerKeyRateLimiter<K, C> {
     /// [`stats`](PerKeyRateLimiterBuilder::stats).
     ///
     /// # Blocking
-    /// Takes the read lock of one shard after the other, and clones its keys meanwhile.
+    /// Takes the read lock of one shard after the other, and clones its keys meanwhile: their `Clone` must not call the limiter.
     #[must_use]
     pub fn all_stats(&self) -> Vec<(K, RateLimiterStats)>
     where

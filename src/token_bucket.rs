@@ -451,7 +451,7 @@ impl<C: Clock> TokenBucket<C> {
     pub(crate) fn time_until(&self, view: &View, n: u64) -> Result<Duration, RateLimitExceeded> {
         match view.params.take(view.instant, view.ticks, n) {
             Take::Granted(_) => Ok(Duration::ZERO),
-            Take::Denied(_) if n == 0 => Ok(Duration::ZERO),
+            Take::Denied(_) | Take::Impossible if n == 0 => Ok(Duration::ZERO),
             Take::Denied(_) if view.instant & WAIT != 0 => Ok(self.wait_in_line(n)),
             Take::Denied(target) => Ok(self.duration(view.params.wait(target, view.ticks))),
             Take::Impossible => Err(exceeds(n, view.params.capacity())),

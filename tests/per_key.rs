@@ -171,12 +171,12 @@ fn only_a_charge_lets_a_key_in() {
         assert!(!limiter.contains_key(&n) && limiter.is_empty() && !limiter.remove(&n));
     }
     assert_eq!(limiter.cleanup(), 0);
-    // Nor does a denial of one who starts below a burst, since somebody was forgotten later.
+    // Nor does a denial of one who starts below a burst, since it was forgotten later than it calls.
     assert_eq!(limiter.try_acquire(&1), Ok(()));
     clock.advance(Duration::from_secs(100));
     assert_eq!((limiter.cleanup(), limiter.len()), (1, 0));
     clock.set(Nanos::from_nanos(SECOND));
-    assert!(limiter.try_acquire(&2).is_err() && limiter.is_empty());
+    assert!(limiter.try_acquire(&1).is_err() && limiter.is_empty());
     clock.set(Nanos::from_nanos(100 * SECOND));
     assert_eq!(limiter.try_acquire_n(&2, 5), Ok(()));
     assert_eq!((limiter.len(), limiter.is_empty(), limiter.contains_key(&2)), (1, false, true));

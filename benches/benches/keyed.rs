@@ -1,4 +1,4 @@
-//! Criterion suites of the per-key limiter, next to its peers: see [`sluicegate_benches::criterion_suites`].
+//! Criterion suites of the per-key limiter, next to its peers, and of its kinds: see [`sluicegate_benches::criterion_suites`].
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use sluicegate_benches::criterion_suites::{measure, settings};
@@ -10,5 +10,11 @@ fn decisions(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(name = suites; config = settings(); targets = decisions);
+fn kinds(criterion: &mut Criterion) {
+    for suite in Family::KeyedKinds.suites() {
+        measure(criterion, &format!("keyed_kinds_{}", suite.name), &suite.subjects, &[1, 2, 8]);
+    }
+}
+
+criterion_group!(name = suites; config = settings(); targets = decisions, kinds);
 criterion_main!(suites);

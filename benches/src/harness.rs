@@ -65,7 +65,8 @@ pub fn run_beside<S: Sync>(
     op: impl Fn(&S) -> bool + Sync,
     beside: impl Fn(&S) -> bool + Sync,
 ) -> Measurement {
-    run_laps(threads, calls_per_thread, |index| {
+    let index = |index| index;
+    run_laps(threads, calls_per_thread, index, |index| {
         if index % 2 == 0 { lap(subject, calls_per_thread, &op) } else { lap(subject, calls_per_thread, &beside) }
     })
 }
@@ -83,21 +84,43 @@ pub fn run_keyed<S: Sync, N: FnMut() -> u64>(
     keys: impl Fn(usize) -> N + Sync,
     op: impl Fn(&S, u64) -> bool + Sync,
 ) -> Measurement {
-    run_laps(threads, calls_per_thread, |index| {
-        let mut next = keys(index);
-        lap(subject, calls_per_thread, |subject| op(subject, next()))
+    run_laps(threads, calls_per_thread, keys, |mut next| lap(subject, calls_per_thread, |subject| op(subject, next())))
+}
+
+/// The same where each thread has a subject of its own: `own` makes that of thread `i`, and its source of keys.
+///
+/// Its address is hidden from the calls, too. It is made before anything is timed, and dropped after the thread's last
+/// call.
+///
+/// # Panics
+/// If a thread cannot be started, or if `own` or `op` panics.
+pub fn run_keyed_each<S, N: FnMut() -> u64>(
+    threads: usize,
+    calls_per_thread: u64,
+    own: impl Fn(usize) -> (S, N) + Sync,
+    op: impl Fn(&S, u64) -> bool + Sync,
+) -> Measurement {
+    run_laps(threads, calls_per_thread, own, |(subject, mut next)| {
+        lap(&subject, calls_per_thread, |subject| op(subject, next()))
     })
 }
 
-fn run_laps(threads: usize, calls_per_thread: u64, lap: impl Fn(usize) -> Lap + Sync) -> Measurement {
+/// `make` makes what thread `i` brings along, before the barrier.
+fn run_laps<T>(
+    threads: usize,
+    calls_per_thread: u64,
+    make: impl Fn(usize) -> T + Sync,
+    lap: impl Fn(T) -> Lap + Sync,
+) -> Measurement {
     let barrier = SpinBarrier::new(threads);
     let laps: Vec<Lap> = thread::scope(|scope| {
         let worker = |index: usize| {
-            let (barrier, lap) = (&barrier, &lap);
+            let (barrier, make, lap) = (&barrier, &make, &lap);
             scope.spawn(move || {
                 pin(index);
+                let own = make(index);
                 barrier.wait();
-                lap(index)
+                lap(own)
             })
         };
         let workers: Vec<_> = (0..threads).map(worker).collect();
@@ -178,7 +201,7 @@ impl SpinBarrier {
 mod tests {
     use core::sync::atomic::{AtomicU64, Ordering};
 
-    use super::{run, run_beside, run_keyed};
+    use super::{run, run_beside, run_keyed, run_keyed_each};
 
     #[test]
     fn makes_every_call_once_and_counts_what_was_admitted() {
@@ -196,6 +219,7 @@ mod tests {
         assert_eq!((found.decisions, found.admitted), (5_000, 5_000));
         assert_eq!((calls.0.into_inner(), calls.1.into_inner()), (3_000, 2_000));
     }
+
     #[test]
     fn every_thread_has_keys_of_its_own() {
         let sums = [const { AtomicU64::new(0) }; 3];
@@ -211,5 +235,14 @@ mod tests {
         });
         assert_eq!((found.decisions, found.admitted), (30, 30));
         assert_eq!(sums.map(AtomicU64::into_inner), [55; 3]);
+    }
+
+    #[test]
+    fn every_thread_has_a_subject_of_its_own() {
+        let sums = [const { AtomicU64::new(0) }; 3];
+        let own = |thread: usize| (&sums[thread], || 7);
+        let found = run_keyed_each(3, 10, own, |sum, key| sum.fetch_add(key, Ordering::Relaxed) < u64::MAX);
+        assert_eq!((found.decisions, found.admitted), (30, 30));
+        assert_eq!(sums.map(AtomicU64::into_inner), [70; 3]);
     }
 }

@@ -123,6 +123,12 @@ impl<P: Copy> State<P> {
         self.last = now;
     }
 
+    /// Whether there is nothing to add until it is used again.
+    #[inline]
+    pub(crate) fn is_full(&self, burst: f64) -> bool {
+        self.tokens >= burst
+    }
+
     /// Takes `n` tokens, or tells how much is missing.
     #[inline]
     pub(crate) fn take(&mut self, n: f64) -> Option<f64> {

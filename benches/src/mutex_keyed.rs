@@ -36,6 +36,17 @@ impl<K: Clone + Eq + Hash + Send, T: Time> MutexKeyed<K, T> {
         })
     }
 
+    /// Forgets all keys whose bucket is full.
+    pub fn retain_recent(&self) {
+        self.buckets.with(|buckets| {
+            let now = self.time.now();
+            buckets.retain(|_, bucket| {
+                bucket.earn::<T>(now, self.per_second, self.burst);
+                !bucket.is_full(self.burst)
+            });
+        });
+    }
+
     /// How many keys are known.
     pub fn len(&self) -> usize {
         self.buckets.with(|buckets| buckets.len())
@@ -73,5 +84,9 @@ mod tests {
         assert_eq!((taken("alice"), taken("alice"), taken("bob"), limiter.len()), (2, 0, 2, 2));
         clock.advance(Duration::from_millis(250));
         assert_eq!((taken("alice"), taken("bob")), (1, 1));
+        clock.advance(Duration::from_millis(500));
+        assert_eq!(taken("bob"), 2);
+        limiter.retain_recent();
+        assert_eq!((limiter.len(), taken("bob"), taken("alice")), (1, 0, 2));
     }
 }

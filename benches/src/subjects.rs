@@ -26,11 +26,13 @@ pub enum Family {
     Adaptive,
     /// Limiters with a bucket for each key.
     Keyed,
+    /// Ours that count or have quotas by key, and the plain one for comparison.
+    KeyedKinds,
 }
 
 impl Family {
     /// All families.
-    pub const ALL: [Self; 4] = [Self::Bucket, Self::Window, Self::Adaptive, Self::Keyed];
+    pub const ALL: [Self; 5] = [Self::Bucket, Self::Window, Self::Adaptive, Self::Keyed, Self::KeyedKinds];
 
     /// What they are measured on, with all that it takes.
     #[must_use]
@@ -40,6 +42,7 @@ impl Family {
             Self::Window => window::suites(),
             Self::Adaptive => adaptive::suites(),
             Self::Keyed => keyed::suites(),
+            Self::KeyedKinds => keyed::kinds::suites(),
         }
     }
 
@@ -51,6 +54,7 @@ impl Family {
             Self::Window => window::TOKEN_BUCKET,
             Self::Adaptive => adaptive::TOKEN_BUCKET,
             Self::Keyed => keyed::GOVERNOR,
+            Self::KeyedKinds => keyed::OURS,
         }
     }
 }

@@ -11,7 +11,7 @@
 //! against what that limiter promises: a bucket `burst + rate * T` in all intervals, a window counter so many in each
 //! aligned window, or in any interval of a window's length. Those get a limit of `burst` in windows of `burst / rate`.
 //! The adaptive limiter is held at `rate`, with the burst that it has there, twice as much; each grant is reported to it
-//! as a success.
+//! as a success. Of the per-key limiter all threads name the same key, or hold a handle of it.
 
 mod args;
 mod audit;
@@ -30,7 +30,10 @@ use std::thread;
 
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
-use sluicegate::{AdaptiveRateLimiter, ConfigError, FixedWindowCounter, Quota, SlidingWindowCounter, TokenBucket};
+use sluicegate::{
+    AdaptiveRateLimiter, ConfigError, FixedWindowCounter, KeyHandle, PerKeyRateLimiter, Quota, SlidingWindowCounter,
+    TokenBucket,
+};
 
 use crate::args::{Args, Plan};
 use crate::audit::Audit;
@@ -63,13 +66,15 @@ impl Entrant {
 }
 
 /// Everybody, the baseline first. A limiter joins with a line here.
-const ENTRANTS: [Entrant; 6] = [
+const ENTRANTS: [Entrant; 8] = [
     Entrant::new::<StdMutex>(),
     Entrant::new::<TokenBucket>(),
     Entrant::new::<FixedWindowCounter>(),
     Entrant::new::<SlidingWindowCounter>(),
     Entrant::new::<Strict>(),
     Entrant::new::<AdaptiveRateLimiter>(),
+    Entrant::new::<PerKeyRateLimiter<u64>>(),
+    Entrant::new::<KeyHandle<u64>>(),
 ];
 
 fn main() -> ExitCode {

@@ -111,7 +111,8 @@ impl Scale {
     pub(crate) const fn with_shift(quota: &Quota, shift: u32) -> Option<Self> {
         let (permits, period) = (quota.permits(), quota.period().as_nanos());
         let units = (permits as u128) << shift;
-        if units > 4 * period || units < period {
+        // A period of 0 would do.
+        if units > 4 * period || units < period || units == 0 {
             return None;
         }
         let per_nano = units_per_nano(permits, shift, period);

@@ -9,9 +9,10 @@ use core::time::Duration;
 use super::PerKeyRateLimiter;
 use super::cleanup::Cleanup;
 use super::inner::{Inner, Stores};
-use super::promoted::Promoted;
+use super::promoted::{KeyBucket, Promoted};
+use super::rules::{QuotaFor, Rules};
 use super::store::Store;
-use super::tier::{QuotaFor, Rules, Tier};
+use super::tier::Tier;
 use crate::clock::{Clock, MonotonicClock};
 use crate::counters::Counters;
 use crate::error::ConfigError;
@@ -97,9 +98,10 @@ impl<K: Eq + Hash, C: Clock> PerKeyRateLimiterBuilder<K, C> {
     /// Quotas by key: for tiers of tenants, for those who pay. `None` is the limiter's own.
     ///
     /// It is asked when a key is first charged, and by [`requota`](PerKeyRateLimiter::requota); never under a lock, so it may
-    /// take its time and call the limiter, and it may be asked more than once. A quota that no bucket can keep blocks its
+    /// take its time and call the limiter (but not `requota` for the same key, which would ask it again), and it may be asked
+    /// more than once. A quota that no bucket can keep blocks its
     /// keys: they are told [`ExceedsCapacity`](crate::RateLimitExceeded::ExceedsCapacity) with a capacity of 0. A key then costs
-    /// two words more.
+    /// two words more in the map.
     ///
     /// ```
     /// use sluicegate::{PerKeyRateLimiter, Quota, RateLimitExceeded};
@@ -120,7 +122,7 @@ impl<K: Eq + Hash, C: Clock> PerKeyRateLimiterBuilder<K, C> {
         Self { quota_for: Some(Box::new(quota_for)), ..self }
     }
 
-    /// Counts calls, by key and all together. It costs two words and 40 bytes a key, and two additions a call.
+    /// Counts calls, by key and all together. It costs two words in the map and 40 bytes a key, and two additions a call.
     pub fn stats(self) -> Self {
         Self { stats: true, ..self }
     }
@@ -156,7 +158,7 @@ impl<K: Eq + Hash, C: Clock> PerKeyRateLimiterBuilder<K, C> {
         let totals = stats.then(|| Arc::new(Counters::new()));
         let overflow = match when_full {
             WhenFull::Deny => None,
-            WhenFull::Share => Some(Promoted::overflow(&own, totals.as_ref(), clock.clone())),
+            WhenFull::Share => Some(KeyBucket::apart(&own, totals.as_ref(), clock.clone())),
         };
         Ok(PerKeyRateLimiter::of(Inner {
             stores,

@@ -32,9 +32,11 @@ pub(super) enum Decision {
     Denied(u64),
     /// The most that there ever is.
     Impossible(u64),
-    /// The key has a bucket of its own: ask that.
-    Moved,
 }
+
+/// The key has a bucket of its own: ask that.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moved;
 
 impl Decision {
     /// What `take` comes to under `params` at tick `ticks`.
@@ -133,30 +135,30 @@ impl Entry for Full {
 
 /// Takes `n` permits, or nothing.
 #[inline(always)]
-pub(super) fn take(word: &AtomicU64, params: &Params, ticks: u64, n: u64) -> Decision {
+pub(super) fn take(word: &AtomicU64, params: &Params, ticks: u64, n: u64) -> Result<Decision, Moved> {
     // Ordering: Relaxed; a word is self-contained, and whoever dropped, inserted or moved it held the shard's write guard.
     let mut instant = word.load(Ordering::Relaxed);
     loop {
         let take = params.take(instant, ticks, n);
         let Take::Granted(next) = take else {
             if instant & MOVED != 0 {
-                return Decision::Moved;
+                return Err(Moved);
             }
-            return Decision::new(take, params, ticks);
+            return Ok(Decision::new(take, params, ticks));
         };
         match cas(word, instant, next) {
-            Ok(_) => return Decision::Granted,
+            Ok(_) => return Ok(Decision::Granted),
             Err(observed) => instant = observed,
         }
     }
 }
 
-/// Gives `n` permits back, never above the burst. `false`: the key has a bucket of its own.
-pub(super) fn give_back(word: &AtomicU64, params: &Params, ticks: u64, n: u64) -> bool {
+/// Gives `n` permits back, never above the burst.
+pub(super) fn give_back(word: &AtomicU64, params: &Params, ticks: u64, n: u64) -> Result<(), Moved> {
     // Ordering: Relaxed, as in `take`.
     let mut instant = word.load(Ordering::Relaxed);
     if instant & MOVED != 0 {
-        return false;
+        return Err(Moved);
     }
     while let Some(next) = params.give_back(instant, ticks, n) {
         match cas(word, instant, next) {
@@ -164,7 +166,7 @@ pub(super) fn give_back(word: &AtomicU64, params: &Params, ticks: u64, n: u64) -
             Err(observed) => instant = observed,
         }
     }
-    true
+    Ok(())
 }
 
 /// The instant that it stands at, or where its bucket stands.

@@ -27,8 +27,13 @@ use crate::token_bucket::TokenBucket;
 /// [`remove`](crate::PerKeyRateLimiter::remove) or the end of the key's last handle; then it is again what the limiter, or its
 /// `quota_for`, says.
 ///
+/// # Without a place
+/// With `max_keys`, a key that is not known and for which there is no place is not let in by a handle either: the handle is of the
+/// bucket that newcomers share, or of one that holds nothing (`quota().capacity() == 0`, and every call is
+/// [`ExceedsCapacity`](RateLimitExceeded::ExceedsCapacity)), as [`WhenFull`](crate::WhenFull) says, for as long as it lives.
+///
 /// # Memory
-/// A bucket of half a kilobyte beside the map, for as long as somebody has a handle of the key, waits for it or has
+/// A bucket of 800 bytes beside the map, for as long as somebody has a handle of the key, waits for it or has
 /// reserved from it. [`stats`](TokenBucket::stats) are the key's.
 ///
 /// ```

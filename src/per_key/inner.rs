@@ -2,15 +2,19 @@
 
 use alloc::borrow::ToOwned;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::borrow::Borrow;
 use core::hash::Hash;
+#[cfg(feature = "async")]
+use core::time::Duration;
 
 use super::cleanup::{Cleanup, NEWCOMER};
-use super::entry::{self, Decision, Entry, Full, Plain};
+use super::entry::{self, Decision, Entry, Full, Moved, Plain};
 use super::promoted::{KeyBucket, Promoted, User};
+use super::rules::Rules;
 use super::shards::Enter;
 use super::store::{Reserved, Store};
-use super::tier::Rules;
+use super::tier::Tier;
 use crate::algorithm::token_bucket::{Params, Take};
 use crate::clock::Clock;
 use crate::counters::{Counters, KeyTally};
@@ -50,9 +54,22 @@ pub(in crate::per_key) use each;
 enum Newcomer {
     /// It was let in, or is not to be, or was there already.
     Decided(Decision),
-    /// All places are taken by keys that owe.
+    /// It was there already, and in use.
+    Moved,
+    /// All places are taken by keys that owe, and it is none of them.
     NoPlace,
 }
+
+impl From<Result<Decision, Moved>> for Newcomer {
+    fn from(result: Result<Decision, Moved>) -> Self {
+        result.map_or(Self::Moved, Self::Decided)
+    }
+}
+
+/// Whether who is denied waits, for so many ticks: then it is counted later.
+trait Patience: Fn(u64) -> bool + Copy {}
+
+impl<F: Fn(u64) -> bool + Copy> Patience for F {}
 
 /// A key that is to be waited for.
 #[cfg(feature = "async")]
@@ -64,18 +81,23 @@ pub(super) enum Waiting<K: Eq + Hash, C: Clock> {
 }
 
 impl<K: Eq + Hash, C: Clock> Inner<K, C> {
-    /// Takes `n` permits of an entry's, or nothing; counts that, but a denial only if nobody will wait for it.
+    /// Takes `n` permits of an entry's, or nothing; counts that, but a denial only if nobody waits for it.
     #[inline(always)]
-    fn take<E: Entry>(&self, entry: &E, ticks: u64, n: u64, waits: bool) -> Decision {
-        let decision = entry::take(entry.word(), entry.params(&self.rules.own().params), ticks, n);
+    fn take<E: Entry>(&self, entry: &E, ticks: u64, n: u64, waits: impl Patience) -> Result<Decision, Moved> {
+        let decision = entry::take(entry.word(), entry.params(&self.rules.own().params), ticks, n)?;
         if let Some(tally) = entry.tally() {
             match decision {
-                Decision::Moved => {}
-                Decision::Denied(_) if waits => {}
+                Decision::Denied(wait) if waits(wait) => {}
                 decision => self.count(tally, decision == Decision::Granted),
             }
         }
-        decision
+        Ok(decision)
+    }
+
+    /// The same for who does not wait, as a function that is inlined always.
+    #[inline(always)]
+    fn take_now<E: Entry>((inner, ticks, n): (&Self, u64, u64), entry: &E) -> Result<Decision, Moved> {
+        inner.take(entry, ticks, n, |_| false)
     }
 
     fn count(&self, tally: &KeyTally, allowed: bool) {
@@ -115,9 +137,9 @@ impl<K: Eq + Hash, C: Clock> Inner<K, C> {
         let hash = store.hash(key);
         // Before the guard: the clock is the caller's.
         let ticks = self.clock.ticks();
-        let (result, weight) = match store.with(hash, key, |entry| self.take(entry, ticks, n, false)) {
-            Some(Decision::Moved) => (self.elsewhere(store, hash, key, ticks, n), 1),
-            Some(decision) => (self.outcome(decision, n), 1),
+        let (result, weight) = match store.with_given(hash, key, (&**self, ticks, n), Self::take_now) {
+            Some(Ok(decision)) => (self.outcome(decision, n), 1),
+            Some(Err(Moved)) => (self.elsewhere(store, hash, key, ticks, n), 1),
             None => (self.elsewhere(store, hash, key, ticks, n), NEWCOMER),
         };
         self.tidy(store, ticks, weight);
@@ -151,9 +173,9 @@ impl<K: Eq + Hash, C: Clock> Inner<K, C> {
             if let Some(bucket) = self.moved(store, hash, key) {
                 return User::new(self, bucket).try_acquire_n(n);
             }
-            match self.newcomer(store, hash, key, ticks, n, false) {
-                Newcomer::Decided(Decision::Moved) => {}
+            match self.newcomer(store, hash, key, ticks, n, |_| false) {
                 Newcomer::Decided(decision) => return self.outcome(decision, n),
+                Newcomer::Moved => {}
                 Newcomer::NoPlace => {
                     return match &self.overflow {
                         Some(overflow) => overflow.bucket.try_acquire_n(n),
@@ -177,64 +199,75 @@ impl<K: Eq + Hash, C: Clock> Inner<K, C> {
         key: &Q,
         mut ticks: u64,
         n: u64,
-        waits: bool,
+        waits: impl Patience,
     ) -> Newcomer
     where
         Q: ?Sized + Hash + Eq + ToOwned<Owned = K>,
         K: Borrow<Q>,
     {
-        let own = &self.rules.own().params;
-        if let (true, Some(impossible)) = (self.rules.are_one(), self.impossible(own, n)) {
-            return Newcomer::Decided(impossible);
+        let own = self.rules.own();
+        if self.rules.are_one() && n > own.params.capacity() {
+            return Newcomer::Decided(self.impossible(own));
         }
-        let mut reserved = self.place(store, ticks);
-        if reserved.is_none() {
-            return Newcomer::NoPlace;
+        let no_place = |ticks| match store.with(hash, key, |entry| self.take(entry, ticks, n, waits)) {
+            // It has one: it came in, or was in use, a moment ago.
+            Some(result) => Newcomer::from(result),
+            None => Newcomer::NoPlace,
+        };
+        let Some(mut reserved) = self.place(store, ticks).map(Some) else {
+            return no_place(ticks);
+        };
+        if !self.rules.are_one() {
+            // Others may have the place while the question is asked.
+            reserved = None;
         }
         let mut key = key.to_owned();
+        let mut is_again = false;
         loop {
-            let rule = self.rules.ask(&key, &self.clock);
+            let rule = self.rules.ask_for_newcomer(hash, &key, &self.clock);
+            let tier = self.rules.tier(rule.tier.as_ref());
+            if n > tier.params.capacity() {
+                return Newcomer::Decided(self.impossible(tier));
+            }
+            reserved = reserved.or_else(|| self.place(store, ticks));
+            if reserved.is_none() {
+                return no_place(ticks);
+            }
             let mut denied = None;
             let entered = store.enter(hash, key, &mut reserved, |known| {
                 if let Some(entry) = known {
-                    return Enter::Leave(self.take(entry, ticks, n, waits));
+                    return Enter::Leave(Newcomer::from(self.take(entry, ticks, n, waits)));
                 }
-                if !self.rules.is_current(&rule) {
+                if !rule.is_current() {
                     return Enter::Again;
                 }
-                let params = &self.rules.tier(rule.tier.as_ref()).params;
-                match params.take(store.fresh(params), ticks, n) {
-                    Take::Granted(instant) => {
-                        let tally = self.new_tally();
-                        if let Some(tally) = &tally {
-                            self.count(tally, true);
-                        }
-                        Enter::Insert(E::new(instant, rule.tier.clone(), tally), Decision::Granted)
-                    }
-                    Take::Denied(_) => {
-                        denied = Some(Decision::new(params.take(store.fresh(params), ticks, n), params, ticks));
-                        Enter::Again
-                    }
-                    Take::Impossible => {
-                        self.count_total(false);
-                        Enter::Leave(Decision::Impossible(params.capacity()))
-                    }
+                let take = tier.params.take(store.fresh(hash, &tier.params), ticks, n);
+                let Take::Granted(instant) = take else {
+                    denied = Some(Decision::new(take, &tier.params, ticks));
+                    return Enter::Again;
+                };
+                let tally = self.new_tally();
+                if let Some(tally) = &tally {
+                    self.count(tally, true);
                 }
+                Enter::Insert(E::new(instant, rule.tier.clone(), tally), Newcomer::Decided(Decision::Granted))
             });
             key = match entered {
-                Ok(decision) => return Newcomer::Decided(decision),
+                Ok(newcomer) => return newcomer,
                 Err(key) => key,
             };
             if let Some(denied) = denied {
-                // Somebody was dropped since the reading: by a clock that runs on, a new one is not older than that.
+                // Somebody was dropped since the reading: by a clock that runs on, a new one is not older than that. One that
+                // has stepped back may be for long.
                 let now = self.clock.ticks();
-                if now <= ticks {
-                    if !waits {
-                        self.count_total(false);
+                if now <= ticks || is_again {
+                    match denied {
+                        Decision::Denied(wait) if waits(wait) => {}
+                        _ => self.count_total(false),
                     }
                     return Newcomer::Decided(denied);
                 }
-                ticks = now;
+                (ticks, is_again) = (now, true);
             }
         }
     }
@@ -243,13 +276,10 @@ impl<K: Eq + Hash, C: Clock> Inner<K, C> {
         self.totals.as_ref().map(|_| Arc::new(KeyTally::new()))
     }
 
-    /// The answer to a call for more than there ever is under `params`; counted.
-    fn impossible(&self, params: &Params, n: u64) -> Option<Decision> {
-        let capacity = params.capacity();
-        (n > capacity).then(|| {
-            self.count_total(false);
-            Decision::Impossible(capacity)
-        })
+    /// The answer to a call for more than there ever is; counted.
+    fn impossible(&self, tier: &Tier) -> Decision {
+        self.count_total(false);
+        Decision::Impossible(tier.params.capacity())
     }
 
     /// A place for a newcomer, for whom somebody goes who is as good as new.
@@ -271,7 +301,7 @@ impl<K: Eq + Hash, C: Clock> Inner<K, C> {
                 Err(RateLimitExceeded::Denied { retry_after: duration(self.clock.tick_length(), wait) })
             }
             Decision::Impossible(capacity) => Err(RateLimitExceeded::ExceedsCapacity { requested: n, capacity }),
-            Decision::Granted | Decision::Moved => Ok(()),
+            Decision::Granted => Ok(()),
         }
     }
 
@@ -296,11 +326,11 @@ impl<K: Eq + Hash, C: Clock> Inner<K, C> {
             match store.with(hash, key, look) {
                 Some(Ok(result)) => result,
                 Some(Err(bucket)) => by_bucket(&User::new(self, bucket)),
-                None if self.rules.are_one() => by_word(own, store.fresh(own), ticks),
+                None if self.rules.are_one() => by_word(own, store.fresh(hash, own), ticks),
                 None => {
-                    let rule = self.rules.ask(&key.to_owned(), &self.clock);
-                    let params = &self.rules.tier(rule.tier.as_ref()).params;
-                    by_word(params, store.fresh(params), ticks)
+                    let tier = self.rules.ask(&key.to_owned(), &self.clock);
+                    let params = &self.rules.tier(tier.as_ref()).params;
+                    by_word(params, store.fresh(hash, params), ticks)
                 }
             }
         })
@@ -321,9 +351,9 @@ impl<K: Eq + Hash, C: Clock> Inner<K, C> {
                     entry::give_back(Entry::word(entry), params, ticks, n)
                 };
                 // Of one who is not known nothing is missing.
-                if store.with(hash, key, give_back).unwrap_or(true) {
+                let Some(Err(Moved)) = store.with(hash, key, give_back) else {
                     return;
-                }
+                };
                 if let Some(bucket) = self.moved(store, hash, key) {
                     return User::new(self, bucket).refund(n);
                 }
@@ -349,9 +379,8 @@ impl<K: Eq + Hash, C: Clock> Inner<K, C> {
                     return removed.is_some();
                 }
                 if let Some(bucket) = self.moved(store, hash, key) {
-                    let user = User::new(self, bucket);
-                    self.rules.renew();
-                    self.rule_again(&user, &key.to_owned());
+                    let (user, key) = (User::new(self, bucket), key.to_owned());
+                    user.rule(|| self.rules.ask(&key, &self.clock));
                     user.reset();
                     return true;
                 }
@@ -361,10 +390,9 @@ impl<K: Eq + Hash, C: Clock> Inner<K, C> {
 
     /// Forgets all keys; those in use start afresh in place.
     pub(super) fn clear(self: &Arc<Self>) {
-        each!(&self.stores, store => store.clear());
-        for bucket in self.promoted.all() {
-            User::new(self, bucket).reset();
-        }
+        let mut in_use = Vec::new();
+        each!(&self.stores, store => store.clear(|place| in_use.push(User::new(self, self.promoted.get(place)))));
+        in_use.iter().for_each(User::reset);
     }
 
     /// Asks for `key` again, who keeps what it owes. Tells whether it was known.
@@ -374,19 +402,19 @@ impl<K: Eq + Hash, C: Clock> Inner<K, C> {
         K: Borrow<Q>,
         C: Clone,
     {
-        // Before it is looked for: whoever lets it in with an older answer comes after this, and sees it.
-        self.rules.renew();
         each!(&self.stores, store => {
-            let Some(user) = self.user(store, store.hash(key), key) else {
+            let hash = store.hash(key);
+            // Before it is looked for: whoever lets it in after that finds its answer struck out.
+            self.rules.strike_out(hash);
+            let Some(user) = self.user(store, hash, key) else {
                 return false;
             };
-            self.rule_again(&user, &key.to_owned());
+            let key = key.to_owned();
+            if user.rule(|| self.rules.ask(&key, &self.clock)) {
+                user.wake_after_change();
+            }
             true
         })
-    }
-
-    fn rule_again(&self, user: &User<K, C>, key: &K) {
-        user.rule(|| self.rules.ask(key, &self.clock));
     }
 
     /// A user of a key that is known.
@@ -403,58 +431,61 @@ impl<K: Eq + Hash, C: Clock> Inner<K, C> {
         bucket.map(|bucket| User::new(self, bucket))
     }
 
-    /// A user of `key`, which is let in, on the place that is reserved, if it is not known.
-    fn enter<E: Entry>(
-        self: &Arc<Self>,
-        store: &Store<K, E>,
-        hash: u64,
-        mut key: K,
-        reserved: Reserved<'_, K, E>,
-    ) -> User<K, C>
+    /// A user of `key`, which is let in uncharged, if it is not known; `None` if there is no place for it.
+    fn enter<E: Entry>(self: &Arc<Self>, store: &Store<K, E>, hash: u64, mut key: K, ticks: u64) -> Option<User<K, C>>
     where
         C: Clone,
     {
-        let mut reserved = Some(reserved);
         loop {
-            let rule = self.rules.ask(&key, &self.clock);
+            if let Some(user) = self.user(store, hash, &key) {
+                return Some(user);
+            }
+            let rule = self.rules.ask_for_newcomer(hash, &key, &self.clock);
+            let mut reserved = self.place(store, ticks);
+            if reserved.is_none() {
+                // It may have come in, and taken the last one.
+                return self.user(store, hash, &key);
+            }
             let mut clock = Some(self.clock.clone());
             let entered = store.enter(hash, key, &mut reserved, |known| {
-                if let Some(entry) = known {
-                    return Enter::Leave(self.promote(entry, hash, &mut clock));
-                }
-                if !self.rules.is_current(&rule) {
+                if known.is_some() || !rule.is_current() {
                     return Enter::Again;
                 }
-                let instant = store.fresh(&self.rules.tier(rule.tier.as_ref()).params);
+                let instant = store.fresh(hash, &self.rules.tier(rule.tier.as_ref()).params);
                 let entry = E::new(instant, rule.tier.clone(), self.new_tally());
                 let bucket = self.promote(&entry, hash, &mut clock);
                 Enter::Insert(entry, bucket)
             });
             match entered {
-                Ok(bucket) => return User::new(self, bucket),
+                Ok(bucket) => return Some(User::new(self, bucket)),
                 Err(again) => key = again,
             }
         }
     }
 
-    /// A user of `key`, who is let in if it is not known, for whom a place is made or added.
+    /// A user of `key`, who is let in if it is not known. One for whom there is no place has a share of the overflow bucket, or a
+    /// bucket that holds nothing.
     pub(super) fn user_of(self: &Arc<Self>, key: K) -> User<K, C>
     where
         C: Clone,
     {
-        each!(&self.stores, store => {
-            let hash = store.hash(&key);
-            if let Some(user) = self.user(store, hash, &key) {
-                return user;
+        let ticks = self.clock.ticks();
+        let user = each!(&self.stores, store => {
+            self.tidy(store, ticks, NEWCOMER);
+            self.enter(store, store.hash(&key), key, ticks)
+        });
+        user.unwrap_or_else(|| match &self.overflow {
+            Some(overflow) => User::of_overflow(self, overflow),
+            None => {
+                let closed = Tier::closed(self.rules.own().quota, &self.clock);
+                User::new(self, KeyBucket::apart(&closed, self.totals.as_ref(), self.clock.clone()))
             }
-            let reserved = self.place(store, self.clock.ticks()).unwrap_or_else(|| store.reserve_one_more());
-            self.enter(store, hash, key, reserved)
         })
     }
 
-    /// Takes `n` permits of `key`'s, or tells in which line to wait for them.
+    /// Takes `n` permits of `key`'s, or tells in which line to wait for them, unless that takes longer than `timeout`.
     #[cfg(feature = "async")]
-    pub(super) fn acquire_n<Q>(self: &Arc<Self>, key: &Q, n: u64) -> Waiting<K, C>
+    pub(super) fn acquire_n<Q>(self: &Arc<Self>, key: &Q, n: u64, timeout: Option<Duration>) -> Waiting<K, C>
     where
         Q: ?Sized + Hash + Eq + ToOwned<Owned = K>,
         K: Borrow<Q>,
@@ -463,32 +494,36 @@ impl<K: Eq + Hash, C: Clock> Inner<K, C> {
         if n == 0 {
             return Waiting::Settled(Ok(()));
         }
+        let length = self.clock.tick_length();
+        // Of a key that is not in use nobody waits before.
+        let waits = |wait| timeout.is_none_or(|timeout| duration(length, wait) <= timeout);
         each!(&self.stores, store => {
             let (hash, ticks) = (store.hash(key), self.clock.ticks());
             self.tidy(store, ticks, NEWCOMER);
             loop {
-                let decision = store.with(hash, key, |entry| self.take(entry, ticks, n, true));
-                let decision = match decision {
-                    Some(decision) => decision,
-                    None => match self.newcomer(store, hash, key, ticks, n, true) {
-                        Newcomer::Decided(decision) => decision,
-                        Newcomer::NoPlace => {
-                            return match &self.overflow {
-                                Some(overflow) => Waiting::By(User::of_overflow(self, overflow)),
-                                None => Waiting::Settled(Err(self.exhausted(store))),
-                            };
-                        }
-                    },
+                let newcomer = match store.with(hash, key, |entry| self.take(entry, ticks, n, waits)) {
+                    Some(result) => Newcomer::from(result),
+                    None => self.newcomer(store, hash, key, ticks, n, waits),
                 };
-                if !matches!(decision, Decision::Denied(_) | Decision::Moved) {
-                    return Waiting::Settled(self.outcome(decision, n));
-                }
-                if let Some(user) = self.user(store, hash, key) {
-                    return Waiting::By(user);
-                }
-                // One who is not known is denied while the clock is back behind somebody who was dropped: it needs a line.
-                if let (Decision::Denied(_), Some(reserved)) = (decision, self.place(store, ticks)) {
-                    return Waiting::By(self.enter(store, hash, key.to_owned(), reserved));
+                match newcomer {
+                    Newcomer::Decided(Decision::Denied(wait)) if waits(wait) => {
+                        // One who is not known is denied while the clock is back behind somebody who was dropped.
+                        if let Some(user) = self.enter(store, hash, key.to_owned(), ticks) {
+                            return Waiting::By(user);
+                        }
+                    }
+                    Newcomer::Decided(decision) => return Waiting::Settled(self.outcome(decision, n)),
+                    Newcomer::Moved => {
+                        if let Some(user) = self.user(store, hash, key) {
+                            return Waiting::By(user);
+                        }
+                    }
+                    Newcomer::NoPlace => {
+                        return match &self.overflow {
+                            Some(overflow) => Waiting::By(User::of_overflow(self, overflow)),
+                            None => Waiting::Settled(Err(self.exhausted(store))),
+                        };
+                    }
                 }
             }
         })

@@ -20,13 +20,15 @@
 use alloc::sync::Arc;
 use core::hash::Hash;
 use core::ops::Deref;
+use core::panic::AssertUnwindSafe;
+use std::panic::catch_unwind;
 
 use slab::Slab;
 
 use super::entry::{self, Entry};
 use super::inner::{Inner, each};
 use super::store::Store;
-use super::tier::{Rule, Tier};
+use super::tier::Tier;
 use crate::algorithm::token_bucket::Params;
 use crate::clock::Clock;
 use crate::counters::{Counters, Counting, KeyCounting, KeyTally};
@@ -49,20 +51,27 @@ pub(super) struct KeyBucket<C: Clock> {
 /// What `quota_for` said last, whatever a handle has set since.
 struct Ruling {
     tier: Option<Arc<Tier>>,
+    /// How often it was asked again: who has an answer sees whether it may be out of date.
+    asked: u64,
     /// Handles that live.
     handles: usize,
 }
 
+/// Above so many places an empty slab gives its memory back.
+const LARGE: usize = 64;
+
+/// Of a bucket that is in no slab.
+const NOWHERE: usize = usize::MAX;
+
 impl<C: Clock> KeyBucket<C> {
-    /// A bucket of `tier` at `instant`, which nobody uses yet.
-    pub(super) fn new(
+    /// A bucket of `tier`, at `instant`, which nobody uses yet; `ruled` unless that tier is the limiter's own.
+    fn new(
         tier: &Tier,
         instant: u64,
         ruled: Option<Arc<Tier>>,
         tally: Option<Arc<KeyTally>>,
         totals: Option<&Arc<Counters>>,
         clock: C,
-        (hash, place): (u64, usize),
     ) -> Self {
         let mut core = Core::started(tier.quota, tier.scale, &tier.params, instant);
         if let Some(total) = totals {
@@ -71,11 +80,16 @@ impl<C: Clock> KeyBucket<C> {
         Self {
             bucket: TokenBucket { core, line: Line::new(), clock },
             users: AtomicU64::new(0),
-            ruling: Mutex::new(Ruling { tier: ruled, handles: 0 }),
+            ruling: Mutex::new(Ruling { tier: ruled, asked: 0, handles: 0 }),
             tally,
-            hash,
-            place,
+            hash: 0,
+            place: NOWHERE,
         }
+    }
+
+    /// A bucket that is no key's, with a user more than use it: so it is in no slab, and never anything else.
+    pub(super) fn apart(tier: &Tier, totals: Option<&Arc<Counters>>, clock: C) -> Arc<Self> {
+        one_more(&one_more(&Arc::new(Self::new(tier, 0, None, None, totals, clock))))
     }
 
     fn ruling(&self) -> MutexGuard<'_, Ruling> {
@@ -90,11 +104,6 @@ pub(super) struct Promoted<C: Clock>(Mutex<Slab<Arc<KeyBucket<C>>>>);
 impl<C: Clock> Promoted<C> {
     pub(super) fn new() -> Self {
         Self(Mutex::new(Slab::new()))
-    }
-
-    /// A bucket that is in no slab, and never leaves: it is as if somebody used it always.
-    pub(super) fn overflow(tier: &Tier, totals: Option<&Arc<Counters>>, clock: C) -> Arc<KeyBucket<C>> {
-        one_more(&Arc::new(KeyBucket::new(tier, 0, None, None, totals, clock, (0, usize::MAX))))
     }
 
     fn lock(&self) -> MutexGuard<'_, Slab<Arc<KeyBucket<C>>>> {
@@ -120,15 +129,10 @@ impl<C: Clock> Promoted<C> {
         let mut slab = self.lock();
         let is_there = slab.get(bucket.place).is_some_and(|there| Arc::ptr_eq(there, bucket));
         let taken = if is_there { slab.try_remove(bucket.place) } else { None };
-        if slab.is_empty() {
-            slab.shrink_to_fit();
+        if slab.is_empty() && slab.capacity() > LARGE {
+            *slab = Slab::new();
         }
         taken
-    }
-
-    /// All that are there, with a user more each.
-    pub(super) fn all(&self) -> alloc::vec::Vec<Arc<KeyBucket<C>>> {
-        self.lock().iter().map(|(_, bucket)| one_more(bucket)).collect()
     }
 }
 
@@ -151,7 +155,6 @@ impl<K: Eq + Hash, C: Clock> User<K, C> {
     }
 
     /// Of the bucket that newcomers share.
-    #[cfg(feature = "async")]
     pub(super) fn of_overflow(limiter: &Arc<Inner<K, C>>, overflow: &Arc<KeyBucket<C>>) -> Self {
         Self::new(limiter, one_more(overflow))
     }
@@ -165,27 +168,35 @@ impl<K: Eq + Hash, C: Clock> User<K, C> {
     pub(super) fn discount_handle(&self) {
         let mut ruling = self.bucket.ruling();
         ruling.handles -= 1;
-        let waits = ruling.handles == 0 && self.impose(&ruling);
+        // It is being dropped, perhaps by a panic: neither the clock's nor that of one who waits goes on.
+        let impose = AssertUnwindSafe(|| ruling.handles == 0 && self.impose(&ruling));
+        let waits = catch_unwind(impose).unwrap_or(false);
         drop(ruling);
         if waits {
-            // It is being dropped, perhaps by a panic.
-            self.line.wake_quietly_after_change(self.bucket.bucket.quota().capacity());
+            self.line.wake_quietly_after_change(self.quota().capacity());
         }
     }
 
-    /// Puts what `ask` answers into force, however often it must be asked until that is not out of date.
-    pub(super) fn rule(&self, ask: impl Fn() -> Rule) {
-        let waits = loop {
-            let rule = ask();
+    /// Puts what `ask` answers into force, and tells whether somebody who waits is to be told.
+    ///
+    /// An answer that was asked for before somebody else began to ask is asked for again, so that no older one comes after
+    /// theirs. Each call begins once.
+    pub(super) fn rule(&self, ask: impl Fn() -> Option<Arc<Tier>>) -> bool {
+        self.bucket.ruling().asked += 1;
+        loop {
+            let asked = self.bucket.ruling().asked;
+            let tier = ask();
             let mut ruling = self.bucket.ruling();
-            if self.limiter.rules.is_current(&rule) {
-                ruling.tier = rule.tier;
-                break self.impose(&ruling);
+            if ruling.asked == asked {
+                ruling.tier = tier;
+                return self.impose(&ruling);
             }
-        };
-        if waits {
-            self.line.wake_after_change(self.bucket.bucket.quota().capacity());
         }
+    }
+
+    /// Wakes those whom a change concerns; a panic of theirs goes on.
+    pub(super) fn wake_after_change(&self) {
+        self.line.wake_after_change(self.quota().capacity());
     }
 
     /// Makes the quota what the ruling says, if it is not; tells whether somebody who waits is to be told.
@@ -196,7 +207,8 @@ impl<K: Eq + Hash, C: Clock> User<K, C> {
 
     /// Starts afresh in place: full, whatever was owed, and counted from nothing.
     pub(super) fn reset(&self) {
-        self.bucket.bucket.refund(u64::MAX);
+        self.put_back(u64::MAX);
+        self.line.wake_quietly_after_change(self.quota().capacity());
         if let Some(tally) = &self.bucket.tally {
             tally.reset();
         }
@@ -246,7 +258,8 @@ impl<K: Eq + Hash, C: Clock> Inner<K, C> {
         store.with(hash, key, |entry| entry::look(entry.word()).err().map(bucket)).flatten()
     }
 
-    /// The same of an entry that its caller is alone with; it gets one, if it has none.
+    /// The same of an entry that its caller is alone with; it gets one, if it has none. `clock` is a clone that was made before
+    /// the guard was taken: it is the caller's code.
     pub(super) fn promote<E: Entry>(&self, entry: &E, hash: u64, clock: &mut Option<C>) -> Arc<KeyBucket<C>>
     where
         C: Clone,
@@ -257,9 +270,9 @@ impl<K: Eq + Hash, C: Clock> Inner<K, C> {
         };
         let bucket = self.promoted.insert(|place| {
             let (tier, ruled) = (self.rules.tier(entry.tier()), entry.tier().cloned());
-            // The clone was made before the guard was taken: it is the caller's code.
             let clock = clock.take().unwrap_or_else(|| self.clock.clone());
-            KeyBucket::new(tier, instant, ruled, entry.tally().cloned(), self.totals.as_ref(), clock, (hash, place))
+            let bucket = KeyBucket::new(tier, instant, ruled, entry.tally().cloned(), self.totals.as_ref(), clock);
+            KeyBucket { hash, place, ..bucket }
         });
         entry::mark_moved(entry.word(), bucket.place);
         bucket
@@ -272,7 +285,8 @@ impl<K: Eq + Hash, C: Clock> Inner<K, C> {
         loop {
             let word = bucket.bucket.core.word();
             // After the word: not older than the readings behind it. Before the guard: it is the caller's code.
-            let ticks = self.clock.ticks();
+            // Should it panic, the key is one of a word all the same: by the oldest reading there is, which finds least.
+            let ticks = catch_unwind(AssertUnwindSafe(|| self.clock.ticks())).unwrap_or(0);
             if let Settled::Done = each!(&self.stores, store => self.settle(store, bucket, word, ticks)) {
                 return;
             }
@@ -302,7 +316,10 @@ impl<K: Eq + Hash, C: Clock> Inner<K, C> {
             let tier = bucket.ruling().tier.clone();
             let params: &Params = &self.rules.tier(tier.as_ref()).params;
             let instant = core.carry_over(ticks, params);
-            let is_new = instant <= store.fresh(params);
+            // Its quota was the same from the beginning; or else what it has now might be less than a burst of before.
+            let is_new = core.is_under(entry.params(&self.rules.own().params))
+                && core.is_under(params)
+                && instant <= store.fresh(bucket.hash, params);
             if !is_new {
                 entry.settle(instant, tier);
             }

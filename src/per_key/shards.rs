@@ -49,8 +49,9 @@ impl<K: Eq + Hash, V> Shards<K, V> {
         self.map.hasher().hash_one(key)
     }
 
+    /// The one that keys of this hash are in.
     #[inline(always)]
-    fn shard(&self, hash: u64) -> usize {
+    pub(super) fn shard(&self, hash: u64) -> usize {
         self.map.determine_shard(hash as usize)
     }
 
@@ -66,8 +67,20 @@ impl<K: Eq + Hash, V> Shards<K, V> {
         Q: ?Sized + Eq,
         K: Borrow<Q>,
     {
+        self.with_given(hash, key, f, |f, value| f(value))
+    }
+
+    /// The same, with what `f` needs besides: a function can be inlined always, which a closure that is called in two places
+    /// is not.
+    #[inline(always)]
+    pub(super) fn with_given<Q, G, T>(&self, hash: u64, key: &Q, given: G, f: impl FnOnce(G, &V) -> T) -> Option<T>
+    where
+        Q: ?Sized + Eq,
+        K: Borrow<Q>,
+    {
         let shard = self.map.shards()[self.shard(hash)].read();
-        shard.get(hash, |(known, _)| known.borrow() == key).map(|(_, value)| f(value.get()))
+        let (_, value) = shard.get(hash, |(known, _)| known.borrow() == key)?;
+        Some(f(given, value.get()))
     }
 
     /// Runs `f` on a key's value, if there is one, alone.
@@ -122,7 +135,7 @@ impl<K: Eq + Hash, V> Shards<K, V> {
         shard: usize,
         places: Range<usize>,
         wait: bool,
-        goes: impl Fn(&V) -> bool,
+        mut goes: impl FnMut(&V) -> bool,
         removed: &mut Vec<K>,
         released: impl FnOnce(usize),
     ) -> Option<Piece> {

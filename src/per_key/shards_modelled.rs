@@ -34,17 +34,29 @@ impl<K: Eq + Hash, V> Shards<K, V> {
         0
     }
 
+    pub(super) fn shard(&self, _hash: u64) -> usize {
+        0
+    }
+
     pub(super) fn count(&self) -> usize {
         1
     }
 
-    pub(super) fn with<Q, T>(&self, _hash: u64, key: &Q, f: impl FnOnce(&V) -> T) -> Option<T>
+    pub(super) fn with<Q, T>(&self, hash: u64, key: &Q, f: impl FnOnce(&V) -> T) -> Option<T>
+    where
+        Q: ?Sized + Eq,
+        K: Borrow<Q>,
+    {
+        self.with_given(hash, key, f, |f, value| f(value))
+    }
+
+    pub(super) fn with_given<Q, G, T>(&self, _hash: u64, key: &Q, given: G, f: impl FnOnce(G, &V) -> T) -> Option<T>
     where
         Q: ?Sized + Eq,
         K: Borrow<Q>,
     {
         let shard = self.shard.read().unwrap();
-        shard.iter().find(|(known, _)| known.borrow() == key).map(|(_, value)| f(value))
+        shard.iter().find(|(known, _)| known.borrow() == key).map(|(_, value)| f(given, value))
     }
 
     pub(super) fn with_mut<Q, T>(&self, _hash: u64, key: &Q, f: impl FnOnce(&mut V) -> T) -> Option<T>
@@ -85,7 +97,7 @@ impl<K: Eq + Hash, V> Shards<K, V> {
         _shard: usize,
         _places: Range<usize>,
         wait: bool,
-        goes: impl Fn(&V) -> bool,
+        mut goes: impl FnMut(&V) -> bool,
         removed: &mut Vec<K>,
         released: impl FnOnce(usize),
     ) -> Option<Piece> {

@@ -1,5 +1,6 @@
 //! The keys that there are: at most so many, swept piece by piece.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::borrow::Borrow;
 use core::hash::Hash;
@@ -21,9 +22,9 @@ pub(super) struct Store<K, E> {
     max_keys: u64,
     /// The keys that there are, and those for whom a place is reserved.
     keys: CachePadded<AtomicU64>,
-    /// No key was dropped that was not full at this tick: a newcomer starts as one that was full then, so that one who was
-    /// dropped is as far as before, whatever the clock of whoever comes next says.
-    swept: AtomicU64,
+    /// Of each shard: no key was dropped there that was not full at this tick. A newcomer starts as one that was full then, so
+    /// that one who was dropped is as far as before, whatever the clock of whoever comes next says.
+    swept: Box<[AtomicU64]>,
 }
 
 /// A place for a key; given back if it is dropped.
@@ -78,30 +79,24 @@ impl<K, E> Store<K, E> {
         }
         None
     }
-
-    /// Takes a place beyond those that there are.
-    pub(super) fn reserve_one_more(&self) -> Reserved<'_, K, E> {
-        // Ordering: Relaxed; a count publishes nothing.
-        self.keys.fetch_add(1, Ordering::Relaxed);
-        Reserved(self)
-    }
-
-    /// The instant under `params` of a key that nobody knows, or knows any more.
-    pub(super) fn fresh(&self, params: &Params) -> u64 {
-        // Ordering: Acquire pairs with the raise in `sweep`. Under a shard's guard it is not older than what was dropped
-        // there; for a look it need not be exact.
-        params.fresh_instant(self.swept.load(Ordering::Acquire))
-    }
 }
 
 impl<K: Eq + Hash, E: Entry> Store<K, E> {
     pub(super) fn new(max_keys: usize) -> Self {
+        let shards = Shards::new();
         Self {
-            shards: Shards::new(),
+            swept: (0..shards.count()).map(|_| AtomicU64::new(0)).collect(),
+            shards,
             max_keys: max_keys as u64,
             keys: CachePadded::new(AtomicU64::new(0)),
-            swept: AtomicU64::new(0),
         }
+    }
+
+    /// The instant under `params` of a key with this hash that nobody knows, or knows any more.
+    pub(super) fn fresh(&self, hash: u64, params: &Params) -> u64 {
+        // Ordering: Acquire pairs with the raise in `sweep`. Under the shard's guard it is not older than what was dropped
+        // there; for a look it need not be exact.
+        params.fresh_instant(self.swept[self.shards.shard(hash)].load(Ordering::Acquire))
     }
 
     /// The hash that the other methods want.
@@ -118,6 +113,16 @@ impl<K: Eq + Hash, E: Entry> Store<K, E> {
         K: Borrow<Q>,
     {
         self.shards.with(hash, key, f)
+    }
+
+    /// The same, with what `f` needs besides: see [`Shards::with_given`].
+    #[inline(always)]
+    pub(super) fn with_given<Q, G, T>(&self, hash: u64, key: &Q, given: G, f: impl FnOnce(G, &E) -> T) -> Option<T>
+    where
+        Q: ?Sized + Eq,
+        K: Borrow<Q>,
+    {
+        self.shards.with_given(hash, key, given, f)
     }
 
     /// The same, alone.
@@ -176,28 +181,33 @@ impl<K: Eq + Hash, E: Entry> Store<K, E> {
         wait: bool,
         removed: &mut Vec<K>,
     ) -> Option<Swept> {
+        let swept = self.swept.get(cursor.shard)?;
         let goes = |entry: &E| {
             let Ok(instant) = entry::look(entry.word()) else {
                 return false;
             };
+            // One that is closed is remembered: it is not to have a burst when it is opened again.
+            if entry.tier().is_some_and(|tier| tier.is_closed()) {
+                return false;
+            }
             let goes = instant <= entry.params(own).fresh_instant(full_at);
-            // Before it is gone. Ordering: Relaxed; a word that is there already was raised by a sweep of this shard, or of
-            // another one, and is read under this shard's guard.
-            if goes && self.swept.load(Ordering::Relaxed) < full_at {
-                raise(&self.swept, full_at);
+            // Before it is gone. Ordering: Relaxed; under the shard's guard, as all that raise it.
+            if goes && swept.load(Ordering::Relaxed) < full_at {
+                raise(swept, full_at);
             }
             goes
         };
         self.sweep_what(cursor, PIECE, wait, goes, removed)
     }
 
-    /// Drops all keys but those that have a bucket of their own.
-    pub(super) fn clear(&self) {
+    /// Drops all keys but those in use, of which it tells the places under the shard's guard.
+    pub(super) fn clear(&self, mut in_use: impl FnMut(usize)) {
         let mut cursor = Cursor::default();
         loop {
             // Dropped without the lock.
             let mut removed = Vec::new();
-            self.sweep_what(&mut cursor, usize::MAX, true, |entry| entry::look(entry.word()).is_ok(), &mut removed);
+            let goes = |entry: &E| entry::look(entry.word()).map_err(&mut in_use).is_ok();
+            self.sweep_what(&mut cursor, usize::MAX, true, goes, &mut removed);
             if cursor == Cursor::default() {
                 return;
             }
@@ -209,7 +219,7 @@ impl<K: Eq + Hash, E: Entry> Store<K, E> {
         cursor: &mut Cursor,
         places: usize,
         wait: bool,
-        goes: impl Fn(&E) -> bool,
+        goes: impl FnMut(&E) -> bool,
         removed: &mut Vec<K>,
     ) -> Option<Swept> {
         let places = cursor.place..cursor.place.saturating_add(places);

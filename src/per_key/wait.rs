@@ -159,7 +159,7 @@ impl<K: Eq + Hash, C: Clock + Clone> PerKeyRateLimiter<K, C> {
         Q: ?Sized + Hash + Eq + ToOwned<Owned = K>,
         K: Borrow<Q>,
     {
-        match self.inner.acquire_n(key, n) {
+        match self.inner.acquire_n(key, n, timeout) {
             Waiting::Settled(outcome) => outcome,
             Waiting::By(user) => block_on(Place::new(user, n, timeout)),
         }
@@ -264,7 +264,7 @@ where
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         if let State::New { limiter, key } = self.state {
-            match limiter.inner.acquire_n(key, self.n) {
+            match limiter.inner.acquire_n(key, self.n, self.timeout) {
                 Waiting::Settled(outcome) => {
                     self.state = State::Done;
                     return Poll::Ready(outcome);

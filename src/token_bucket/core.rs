@@ -284,6 +284,12 @@ impl Core {
         params.carry(instant, params.time_of_change(instant, reading), next)
     }
 
+    /// Whether its parameters are these, of a bucket whose quota nobody changes now.
+    #[cfg(feature = "per-key")]
+    pub(crate) fn is_under(&self, params: &Params) -> bool {
+        self.slots[0].read() == *params
+    }
+
     /// Counts from now on. Before the bucket is shared.
     pub(crate) fn start_counting(&mut self, counting: Counting) {
         self.counting = Some(Box::new(counting));

@@ -126,8 +126,8 @@ fn where_time_ends_nobody_has_more_than_a_burst() {
     }
 }
 
-/// One reading years ahead, at which all were forgotten who were full: back at the old time those who owe, owe, and the
-/// others have nothing until that time has come. Nobody has more than before.
+/// One reading years ahead, at which all were forgotten who were full: back at the old time they have nothing until that
+/// time has come. Nobody has more than before.
 #[test]
 fn a_reading_years_ahead_fails_closed() {
     for ahead in [30 * YEAR, LIFETIME, 40 * YEAR, u64::MAX] {
@@ -137,7 +137,7 @@ fn a_reading_years_ahead_fails_closed() {
         assert_eq!(limiter.cleanup(), 5);
         for nanos in [0, 1, SECOND, YEAR] {
             clock.set(Nanos::from_nanos(nanos));
-            assert!((0..20).all(|key| limiter.try_acquire(&key).is_err() && limiter.available(&key) == 0));
+            assert!((0..5).all(|key| limiter.try_acquire(&key).is_err() && limiter.available(&key) == 0));
             assert!(limiter.is_empty());
         }
         clock.set(Nanos::from_nanos(ahead));

@@ -20,6 +20,7 @@ use governor::DefaultKeyedRateLimiter;
 use sluicegate::PerKeyRateLimiter;
 use sluicegate_benches::machine;
 use sluicegate_benches::mutex_keyed::MutexKeyed;
+use sluicegate_benches::subjects::keyed::kinds::{Counted, QUOTA_FOR, STATS, Tiered};
 use sluicegate_benches::subjects::keyed::{GOVERNOR, Key, Keyed, MUTEX, OURS};
 
 /// The system's allocator, and how many bytes are out.
@@ -72,16 +73,19 @@ fn main() -> io::Result<()> {
     }
     let keys = args.keys.get();
     let (number, string) = (|key: u64| key, |key: u64| format!("{key:016x}"));
+    macro_rules! row {
+        ($name:ident, $Limiter:ident) => {
+            ($name, bytes::<$Limiter<_>, _>(keys, number), bytes::<$Limiter<_>, _>(keys, string))
+        };
+    }
     let rows = [
-        (OURS, bytes::<PerKeyRateLimiter<_>, _>(keys, number), bytes::<PerKeyRateLimiter<_>, _>(keys, string)),
-        (
-            GOVERNOR,
-            bytes::<DefaultKeyedRateLimiter<_>, _>(keys, number),
-            bytes::<DefaultKeyedRateLimiter<_>, _>(keys, string),
-        ),
-        (MUTEX, bytes::<MutexKeyed<_>, _>(keys, number), bytes::<MutexKeyed<_>, _>(keys, string)),
+        row!(OURS, PerKeyRateLimiter),
+        row!(STATS, Counted),
+        row!(QUOTA_FOR, Tiered),
+        row!(GOVERNOR, DefaultKeyedRateLimiter),
+        row!(MUTEX, MutexKeyed),
     ];
-    let [_, theirs, _] = rows;
+    let [_, _, _, theirs, _] = rows;
     println!("\nBytes a key; ratio: to {GOVERNOR}.\n");
     println!("| limiter | u64 | ratio | String of 16 | ratio |");
     println!("| --- | ---: | ---: | ---: | ---: |");

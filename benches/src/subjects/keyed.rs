@@ -1,15 +1,18 @@
 //! Limiters with a bucket for each key: ours, governor, and the hash map behind a mutex that people write. Every call
 //! is granted.
 
+pub mod kinds;
+
 use core::cell::OnceCell;
 use core::hash::Hash;
+use core::hint::black_box;
 use core::num::NonZeroU32;
 use core::time::Duration;
 use std::rc::Rc;
 
 use crossbeam_utils::CachePadded;
 use governor::DefaultKeyedRateLimiter;
-use sluicegate::{PerKeyRateLimiter, Quota};
+use sluicegate::{KeyHandle, PerKeyRateLimiter, Quota};
 
 use super::{Subject, Suite};
 use crate::harness::{self, Measurement};
@@ -21,6 +24,10 @@ use crate::mutex_keyed::MutexKeyed;
 pub const GOVERNOR: &str = "governor";
 /// Our name.
 pub const OURS: &str = "sluicegate";
+/// Of our handles, which look into no map.
+pub const HANDLE: &str = "sluicegate_handle";
+/// Of our map where somebody has handles of the keys that are called for.
+pub const BESIDE_HANDLE: &str = "sluicegate_beside_handle";
 /// The name of the baseline.
 pub const MUTEX: &str = "std_mutex_hash_map";
 
@@ -45,14 +52,20 @@ pub(super) fn suites() -> Vec<Suite> {
 enum Work {
     /// All threads name the same key.
     HotKey,
+    /// 1,000 keys, all known; each thread names one of its own, always the same.
+    OwnKeys,
     /// 1,000 keys, all as likely, all known.
     Keys1k,
     /// 100,000 of them.
     Keys100k,
     /// A million of them.
     Keys1m,
-    /// 100,000 keys by Zipf's law with exponent 1, all known: a third of the calls goes to the first 30.
+    /// 1,000 keys by Zipf's law with exponent 1, all known: almost half of the calls goes to the first 15.
+    Zipf1k,
+    /// 100,000 of them: a third goes to the first 30.
     Zipf100k,
+    /// A million of them.
+    Zipf1m,
     /// Every call names a key that nobody has named before.
     ///
     /// The map is empty at first and is replaced by an empty one after 65,536 keys, all threads together: so what is
@@ -61,15 +74,28 @@ enum Work {
 }
 
 impl Work {
-    const ALL: [Self; 6] = [Self::HotKey, Self::Keys1k, Self::Keys100k, Self::Keys1m, Self::Zipf100k, Self::Churn];
+    const ALL: [Self; 9] = [
+        Self::HotKey,
+        Self::OwnKeys,
+        Self::Keys1k,
+        Self::Keys100k,
+        Self::Keys1m,
+        Self::Zipf1k,
+        Self::Zipf100k,
+        Self::Zipf1m,
+        Self::Churn,
+    ];
 
     const fn name(self) -> &'static str {
         match self {
             Self::HotKey => "hot_key",
+            Self::OwnKeys => "own_keys",
             Self::Keys1k => "keys_1k",
             Self::Keys100k => "keys_100k",
             Self::Keys1m => "keys_1m",
+            Self::Zipf1k => "zipf_1k",
             Self::Zipf100k => "zipf_100k",
+            Self::Zipf1m => "zipf_1m",
             Self::Churn => "churn",
         }
     }
@@ -78,9 +104,9 @@ impl Work {
     const fn keys(self) -> u32 {
         match self {
             Self::HotKey => 1,
-            Self::Keys1k => 1_000,
+            Self::OwnKeys | Self::Keys1k | Self::Zipf1k => 1_000,
             Self::Keys100k | Self::Zipf100k => 100_000,
-            Self::Keys1m => 1_000_000,
+            Self::Keys1m | Self::Zipf1m => 1_000_000,
             Self::Churn => 0,
         }
     }
@@ -89,9 +115,24 @@ impl Work {
     fn sequence(self) -> KeySequence {
         let length = (2 * self.keys() as usize).next_power_of_two().max(1 << 12);
         match self {
-            Self::Zipf100k => KeySequence::zipf(self.keys(), length),
+            Self::Zipf1k | Self::Zipf100k | Self::Zipf1m => KeySequence::zipf(self.keys(), length),
+            // To which each thread adds what makes it its own.
+            Self::OwnKeys => KeySequence::uniform(1, length),
             _ => KeySequence::uniform(self.keys(), length),
         }
+    }
+
+    /// What thread `index` adds to the keys that it draws.
+    const fn first_key(self, index: usize) -> u64 {
+        match self {
+            Self::OwnKeys => index as u64 % self.keys() as u64,
+            _ => 0,
+        }
+    }
+
+    /// Whether each thread names one key only, so that it can have a handle of it.
+    const fn has_handles(self) -> bool {
+        matches!(self, Self::HotKey | Self::OwnKeys)
     }
 
     /// Whether a map is filled once and measured again and again: it takes longer than a measurement.
@@ -113,14 +154,30 @@ pub trait Keyed<K>: Sync + Sized + 'static {
     fn count(&self) -> usize;
 }
 
+/// One that gives handles of keys.
+pub trait Held: Keyed<u64> {
+    /// A handle of `key`.
+    fn hold(&self, key: u64) -> KeyHandle<u64>;
+}
+
 /// What a key has to be.
 pub trait Key: Clone + Eq + Hash + Send + Sync + 'static {}
 impl<K: Clone + Eq + Hash + Send + Sync + 'static> Key for K {}
 
+/// That of every limiter here.
+fn quota() -> Quota {
+    Quota::per(1, INTERVAL).burst(u64::from(BURST.get()))
+}
+
+impl Held for PerKeyRateLimiter<u64> {
+    fn hold(&self, key: u64) -> KeyHandle<u64> {
+        self.handle(key)
+    }
+}
+
 impl<K: Key> Keyed<K> for PerKeyRateLimiter<K> {
     fn make(cleanup_interval: Duration) -> Self {
-        let quota = Quota::per(1, INTERVAL).burst(u64::from(BURST.get()));
-        Self::builder(quota).cleanup_interval(cleanup_interval).build().expect("the quota fits")
+        Self::builder(quota()).cleanup_interval(cleanup_interval).build().expect("the quota fits")
     }
 
     #[inline(always)]
@@ -159,7 +216,7 @@ impl<K: Key> Keyed<K> for DefaultKeyedRateLimiter<K> {
 }
 
 impl<K: Key> Keyed<K> for MutexKeyed<K> {
-    /// Never cleans up.
+    /// Cleans up when it is told to.
     fn make(_: Duration) -> Self {
         Self::new(1.0 / INTERVAL.as_secs_f64(), f64::from(BURST.get()), InstantTime)
     }
@@ -180,26 +237,68 @@ impl<K: Key> Keyed<K> for MutexKeyed<K> {
 
 fn everybody(work: Work) -> Vec<Subject> {
     // Drawn once for all of them, by the first one that is measured.
-    let sequence = Rc::new(OnceCell::new());
-    vec![
+    let sequence = Rc::default();
+    let mut subjects = vec![
         subject::<PerKeyRateLimiter<u64>>(OURS, work, &sequence),
         subject::<DefaultKeyedRateLimiter<u64>>(GOVERNOR, work, &sequence),
         subject::<MutexKeyed<u64>>(MUTEX, work, &sequence),
-    ]
+    ];
+    if work.has_handles() {
+        subjects.insert(1, by_handle::<PerKeyRateLimiter<u64>>(HANDLE, work, &sequence));
+        subjects.insert(2, beside_handle(work, &sequence));
+    }
+    subjects
 }
 
-fn subject<L: Keyed<u64>>(name: &'static str, work: Work, sequence: &Rc<OnceCell<KeySequence>>) -> Subject {
+/// Drawn when it is first needed.
+type Sequence = Rc<OnceCell<KeySequence>>;
+
+/// The keys of a thread.
+fn keys_of(sequence: &KeySequence, work: Work, index: usize, threads: usize) -> impl FnMut() -> u64 + '_ {
+    let (mut next, first) = (sequence.of_thread(index, threads), work.first_key(index));
+    move || first + next()
+}
+
+/// Every call names its key.
+fn subject<L: Keyed<u64>>(name: &'static str, work: Work, sequence: &Sequence) -> Subject {
     if work == Work::Churn {
         return Subject::checked(name, work.name(), true, churn::<L>);
     }
     let (sequence, kept) = (Rc::clone(sequence), OnceCell::new());
     Subject::checked(name, work.name(), true, move |threads, calls| {
         let sequence = sequence.get_or_init(|| work.sequence());
-        let time = |limiter: &L| {
-            let keys = |index| sequence.of_thread(index, threads);
-            harness::run_keyed(limiter, threads, calls, keys, |limiter, key| limiter.take(&key))
-        };
+        let time = |limiter: &L| by_key(limiter, work, sequence, threads, calls);
         if work.is_kept() { time(kept.get_or_init(|| filled(work.keys()))) } else { time(&filled(work.keys())) }
+    })
+}
+
+fn by_key<L: Keyed<u64>>(limiter: &L, work: Work, sequence: &KeySequence, threads: usize, calls: u64) -> Measurement {
+    let keys = |index| keys_of(sequence, work, index, threads);
+    harness::run_keyed(limiter, threads, calls, keys, |limiter, key| limiter.take(&key))
+}
+
+/// Each thread has a handle of its key. It draws the keys all the same, so that the loop is that of the others.
+fn by_handle<L: Held>(name: &'static str, work: Work, sequence: &Sequence) -> Subject {
+    let sequence = Rc::clone(sequence);
+    Subject::checked(name, work.name(), true, move |threads, calls| {
+        let (limiter, sequence) = (filled::<L>(work.keys()), sequence.get_or_init(|| work.sequence()));
+        let own = |index| (limiter.hold(work.first_key(index)), keys_of(sequence, work, index, threads));
+        harness::run_keyed_each(threads, calls, own, |handle, key| {
+            black_box(key);
+            handle.try_acquire().is_ok()
+        })
+    })
+}
+
+/// Every call names its key, and somebody else has a handle of it meanwhile.
+fn beside_handle(work: Work, sequence: &Sequence) -> Subject {
+    let sequence = Rc::clone(sequence);
+    Subject::checked(BESIDE_HANDLE, work.name(), true, move |threads, calls| {
+        let limiter = filled::<PerKeyRateLimiter<u64>>(work.keys());
+        let handles: Vec<_> = (0..threads).map(|index| limiter.hold(work.first_key(index))).collect();
+        let found = by_key(&*limiter, work, sequence.get_or_init(|| work.sequence()), threads, calls);
+        drop(handles);
+        found
     })
 }
 

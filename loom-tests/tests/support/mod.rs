@@ -2,6 +2,7 @@
 
 #![allow(dead_code, unreachable_pub, missing_docs)]
 
+pub mod keys;
 pub mod waiting;
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -75,11 +76,17 @@ pub fn race_in_order<L: Send + Sync + 'static, A: 'static, B: 'static>(
 
 /// A clock that threads of the model move.
 #[derive(Clone, Debug)]
-pub struct ModelClock(Arc<AtomicU64>);
+pub struct ModelClock(Arc<AtomicU64>, Option<Arc<AtomicU64>>);
 
 impl ModelClock {
     pub fn at(nanos: u64) -> Self {
-        Self(Arc::new(AtomicU64::new(nanos)))
+        Self(Arc::new(AtomicU64::new(nanos)), None)
+    }
+
+    /// One that loom takes for written by each reading, so that it has the readings, and with them the calls, in every
+    /// order; it still shows what another one would.
+    pub fn meeting_at(nanos: u64) -> Self {
+        Self(Arc::new(AtomicU64::new(nanos)), Some(Arc::new(AtomicU64::new(0))))
     }
 
     pub fn advance(&self, nanos: u64) {
@@ -93,6 +100,9 @@ impl ModelClock {
 
 impl Clock for ModelClock {
     fn now(&self) -> Nanos {
+        if let Some(meetings) = &self.1 {
+            meetings.fetch_add(1, Ordering::Relaxed);
+        }
         Nanos::from_nanos(self.0.load(Ordering::Acquire))
     }
 }

@@ -5,8 +5,9 @@
 //! ```
 //!
 //! Callers go around 64 hot keys and note how long each call took. Beside them are the idle keys: nobody sweeps them,
-//! or they are swept and stay, or they are swept and dropped. Our callers sweep while they call; governor's keys are
-//! swept by a thread of its own on the last core, which with as many callers as cores has one of them for company.
+//! or they are swept and stay, or they are swept and dropped. Our callers sweep while they call; the keys of governor
+//! and of the map behind a mutex are swept by a thread of its own on the last core, which with as many callers as cores
+//! has one of them for company. With more callers than cores the longest calls are those of a caller who was not running.
 
 mod scene;
 mod table;
@@ -20,7 +21,8 @@ use clap::Parser;
 use governor::DefaultKeyedRateLimiter;
 use sluicegate::PerKeyRateLimiter;
 use sluicegate_benches::histogram::Histogram;
-use sluicegate_benches::subjects::keyed::{GOVERNOR, OURS};
+use sluicegate_benches::mutex_keyed::MutexKeyed;
+use sluicegate_benches::subjects::keyed::{GOVERNOR, MUTEX, OURS};
 use sluicegate_benches::{machine, ping_pong};
 
 use crate::scene::{Scene, Setting};
@@ -39,7 +41,7 @@ struct Args {
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=60_000))]
     millis: u32,
     /// Numbers of callers.
-    #[arg(long, value_delimiter = ',', default_value = "1,2", value_parser = clap::value_parser!(u16).range(1..=512))]
+    #[arg(long, value_delimiter = ',', default_value = "1,2,8", value_parser = clap::value_parser!(u16).range(1..=512))]
     threads: Vec<u16>,
     /// What becomes of the idle keys [default: all of it].
     #[arg(long, value_enum, value_delimiter = ',')]
@@ -67,8 +69,11 @@ struct Column {
 
 type Measure = fn(&Setting) -> Histogram;
 
-const EVERYBODY: [(&str, Measure); 2] =
-    [(OURS, scene::measure::<PerKeyRateLimiter<u64>>), (GOVERNOR, scene::measure::<DefaultKeyedRateLimiter<u64>>)];
+const EVERYBODY: [(&str, Measure); 3] = [
+    (OURS, scene::measure::<PerKeyRateLimiter<u64>>),
+    (GOVERNOR, scene::measure::<DefaultKeyedRateLimiter<u64>>),
+    (MUTEX, scene::measure::<MutexKeyed<u64>>),
+];
 
 fn main() -> io::Result<()> {
     let args = Args::parse();

@@ -10,6 +10,7 @@ use governor::DefaultKeyedRateLimiter;
 use sluicegate::{Clock, MonotonicClock, PerKeyRateLimiter};
 use sluicegate_benches::harness::{SpinBarrier, cores, pin};
 use sluicegate_benches::histogram::Histogram;
+use sluicegate_benches::mutex_keyed::MutexKeyed;
 use sluicegate_benches::subjects::keyed::{DEBT, Keyed};
 
 /// So many keys are called for. They owe, so that no sweep drops them.
@@ -70,6 +71,10 @@ impl Swept for PerKeyRateLimiter<u64> {
 }
 
 impl Swept for DefaultKeyedRateLimiter<u64> {
+    const PASS: Option<fn(&Self)> = Some(|limiter| limiter.retain_recent());
+}
+
+impl Swept for MutexKeyed<u64> {
     const PASS: Option<fn(&Self)> = Some(|limiter| limiter.retain_recent());
 }
 

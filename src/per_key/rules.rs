@@ -1,0 +1,106 @@
+//! Which quota a key has: the limiter's, or one of its own, as `quota_for` says.
+//!
+//! That is the caller's code, so it is asked without a lock, and its answer may be out of date when it is put into force. An
+//! answer for a newcomer is on a list while it is on its way, and `requota` strikes it out there, before it looks for the key; who
+//! has an answer struck out asks again. Of a key in use the same is done by a number of its own: see `promoted`.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+
+use slab::Slab;
+
+use super::tier::{Tier, Tiers};
+use crate::clock::Clock;
+use crate::quota::Quota;
+use crate::sync::{Mutex, MutexGuard};
+
+/// Tells a key's quota, unless it is the limiter's.
+pub(super) type QuotaFor<K> = Box<dyn Fn(&K) -> Option<Quota> + Send + Sync>;
+
+pub(super) struct Rules<K> {
+    /// The limiter's own.
+    own: Tier,
+    quota_for: Option<QuotaFor<K>>,
+    tiers: Tiers,
+    /// Newcomers that are being asked for.
+    newcomers: Mutex<Slab<Newcomer>>,
+}
+
+struct Newcomer {
+    hash: u64,
+    is_out_of_date: bool,
+}
+
+/// An answer for a newcomer, on its way.
+pub(super) struct Rule<'a> {
+    /// `None`: the limiter's own.
+    pub(super) tier: Option<Arc<Tier>>,
+    /// Where it stands in the list, if there is a question.
+    place: Option<(&'a Mutex<Slab<Newcomer>>, usize)>,
+}
+
+impl<K> Rules<K> {
+    pub(super) fn new(own: Tier, quota_for: Option<QuotaFor<K>>) -> Self {
+        Self { own, quota_for, tiers: Tiers::new(), newcomers: Mutex::new(Slab::new()) }
+    }
+
+    #[inline(always)]
+    pub(super) fn own(&self) -> &Tier {
+        &self.own
+    }
+
+    /// Whether all keys have the limiter's quota.
+    pub(super) fn are_one(&self) -> bool {
+        self.quota_for.is_none()
+    }
+
+    /// The tier of `key`, unless that is the limiter's own.
+    pub(super) fn ask(&self, key: &K, clock: &impl Clock) -> Option<Arc<Tier>> {
+        let quota = self.quota_for.as_ref()?(key)?;
+        Some(self.tiers.get(quota, clock))
+    }
+
+    /// The same for one who is to be let in.
+    pub(super) fn ask_for_newcomer(&self, hash: u64, key: &K, clock: &impl Clock) -> Rule<'_> {
+        let mut rule = Rule { tier: None, place: None };
+        if !self.are_one() {
+            let newcomer = Newcomer { hash, is_out_of_date: false };
+            rule.place = Some((&self.newcomers, lock(&self.newcomers).insert(newcomer)));
+            rule.tier = self.ask(key, clock);
+        }
+        rule
+    }
+
+    /// Answers for newcomers of this hash that are on their way are out of date.
+    pub(super) fn strike_out(&self, hash: u64) {
+        for (_, newcomer) in lock(&self.newcomers).iter_mut() {
+            newcomer.is_out_of_date |= newcomer.hash == hash;
+        }
+    }
+
+    /// The tier of a rule, and of a key.
+    #[inline(always)]
+    pub(super) fn tier<'a>(&'a self, tier: Option<&'a Arc<Tier>>) -> &'a Tier {
+        tier.map_or(&self.own, |tier| tier)
+    }
+}
+
+impl Rule<'_> {
+    /// Whether it may be put into force: asked under the guard under which it is.
+    pub(super) fn is_current(&self) -> bool {
+        self.place.is_none_or(|(newcomers, place)| !lock(newcomers)[place].is_out_of_date)
+    }
+}
+
+impl Drop for Rule<'_> {
+    fn drop(&mut self) {
+        if let Some((newcomers, place)) = self.place {
+            lock(newcomers).remove(place);
+        }
+    }
+}
+
+fn lock(newcomers: &Mutex<Slab<Newcomer>>) -> MutexGuard<'_, Slab<Newcomer>> {
+    // A poisoned list is taken all the same: nothing in here panics half-way.
+    newcomers.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
