@@ -30,7 +30,8 @@ use crate::token_bucket::TokenBucket;
 /// # Without a place
 /// With `max_keys`, a key that is not known and for which there is no place is not let in by a handle either: the handle is of the
 /// bucket that newcomers share, or of one that holds nothing (`quota().capacity() == 0`, and every call is
-/// [`ExceedsCapacity`](RateLimitExceeded::ExceedsCapacity)), as [`WhenFull`](crate::WhenFull) says, for as long as it lives.
+/// [`ExceedsCapacity`](RateLimitExceeded::ExceedsCapacity)), as [`WhenFull`](crate::WhenFull) says, for as long as it lives. What is set there by [`set_quota`](TokenBucket::set_quota) is
+/// no key's: of the one it concerns all who share it, of the other this handle and its clones.
 ///
 /// # Memory
 /// A bucket of 800 bytes beside the map, for as long as somebody has a handle of the key, waits for it or has
