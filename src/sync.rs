@@ -21,6 +21,8 @@ pub(crate) use loom::sync::{Mutex, MutexGuard};
 pub(crate) use shuttle::sync::RwLock;
 #[cfg(shuttle)]
 pub(crate) use shuttle::sync::{Mutex, MutexGuard};
+#[cfg(all(feature = "per-key", not(any(loom, shuttle))))]
+pub(crate) use std::sync::RwLock;
 #[cfg(all(feature = "std", not(any(loom, shuttle))))]
 pub(crate) use std::sync::{Mutex, MutexGuard};
 

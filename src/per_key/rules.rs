@@ -7,6 +7,7 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 
+use crossbeam_utils::CachePadded;
 use slab::Slab;
 
 use super::tier::{Tier, Tiers};
@@ -22,9 +23,12 @@ pub(super) struct Rules<K> {
     own: Tier,
     quota_for: Option<QuotaFor<K>>,
     tiers: Tiers,
-    /// Newcomers that are being asked for.
-    newcomers: Mutex<Slab<Newcomer>>,
+    /// Newcomers that are being asked for, in one of some lists by their hash.
+    newcomers: [CachePadded<Mutex<Slab<Newcomer>>>; LISTS],
 }
+
+/// So that threads that let keys in seldom meet.
+const LISTS: usize = if cfg!(any(loom, shuttle)) { 1 } else { 16 };
 
 struct Newcomer {
     hash: u64,
@@ -41,7 +45,13 @@ pub(super) struct Rule<'a> {
 
 impl<K> Rules<K> {
     pub(super) fn new(own: Tier, quota_for: Option<QuotaFor<K>>) -> Self {
-        Self { own, quota_for, tiers: Tiers::new(), newcomers: Mutex::new(Slab::new()) }
+        let list = |_| CachePadded::new(Mutex::new(Slab::new()));
+        Self { own, quota_for, tiers: Tiers::new(), newcomers: core::array::from_fn(list) }
+    }
+
+    fn list(&self, hash: u64) -> &Mutex<Slab<Newcomer>> {
+        // The upper bits name the place in a shard, some below them the shard.
+        &self.newcomers[hash as usize % LISTS]
     }
 
     #[inline(always)]
@@ -65,7 +75,8 @@ impl<K> Rules<K> {
         let mut rule = Rule { tier: None, place: None };
         if !self.are_one() {
             let newcomer = Newcomer { hash, is_out_of_date: false };
-            rule.place = Some((&self.newcomers, lock(&self.newcomers).insert(newcomer)));
+            let list = self.list(hash);
+            rule.place = Some((list, lock(list).insert(newcomer)));
             rule.tier = self.ask(key, clock);
         }
         rule
@@ -73,7 +84,7 @@ impl<K> Rules<K> {
 
     /// Answers for newcomers of this hash that are on their way are out of date.
     pub(super) fn strike_out(&self, hash: u64) {
-        for (_, newcomer) in lock(&self.newcomers).iter_mut() {
+        for (_, newcomer) in lock(self.list(hash)).iter_mut() {
             newcomer.is_out_of_date |= newcomer.hash == hash;
         }
     }

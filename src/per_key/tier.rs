@@ -7,7 +7,7 @@ use crate::algorithm::token_bucket::{Params, Scale};
 use crate::clock::Clock;
 use crate::error::ConfigError;
 use crate::quota::Quota;
-use crate::sync::{Mutex, MutexGuard};
+use crate::sync::RwLock;
 
 /// So many quotas are kept before those that no key has are looked for.
 const FEW: usize = 64;
@@ -41,7 +41,7 @@ impl Tier {
 }
 
 /// The tiers that keys have: one of each quota.
-pub(super) struct Tiers(Mutex<Table>);
+pub(super) struct Tiers(RwLock<Table>);
 
 struct Table {
     by_quota: HashMap<Quota, Arc<Tier>>,
@@ -51,27 +51,24 @@ struct Table {
 
 impl Tiers {
     pub(super) fn new() -> Self {
-        Self(Mutex::new(Table { by_quota: HashMap::new(), many: FEW }))
+        Self(RwLock::new(Table { by_quota: HashMap::new(), many: FEW }))
     }
 
     /// The tier of `quota`.
     pub(super) fn get(&self, quota: Quota, clock: &impl Clock) -> Arc<Tier> {
-        if let Some(tier) = self.lock().by_quota.get(&quota) {
-            return Arc::clone(tier);
+        // A poisoned table is taken all the same, here and below: nothing in here panics half-way.
+        let known = self.0.read().unwrap_or_else(|poisoned| poisoned.into_inner()).by_quota.get(&quota).cloned();
+        if let Some(tier) = known {
+            return tier;
         }
         // Without the lock: it asks the clock.
         let tier = Arc::new(Tier::new(quota, clock).unwrap_or_else(|_| Tier::closed(quota, clock)));
-        let mut table = self.lock();
+        let mut table = self.0.write().unwrap_or_else(|poisoned| poisoned.into_inner());
         let tier = Arc::clone(table.by_quota.entry(quota).or_insert(tier));
         if table.by_quota.len() >= table.many {
             table.by_quota.retain(|_, tier| Arc::strong_count(tier) > 1);
             table.many = FEW.max(2 * table.by_quota.len());
         }
         tier
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Table> {
-        // A poisoned table is taken all the same: nothing in here panics half-way.
-        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
