@@ -28,7 +28,7 @@ pub(super) struct Rules<K> {
 }
 
 /// So that threads that let keys in seldom meet.
-const LISTS: usize = if cfg!(any(loom, shuttle)) { 1 } else { 16 };
+const LISTS: usize = 16;
 
 struct Newcomer {
     hash: u64,
