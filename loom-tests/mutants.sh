@@ -24,15 +24,15 @@ debt-has-no-limit ; algorithm/token_bucket.rs ; s/\(floor \+ 2 \* self\.burst\(\
 reader-ignores-version ; params.rs ; s/self\.version\.load\(Ordering::Relaxed\) == version$/{ let _ = version; true }/m ; acquire_set_quota_slower
 reader-ignores-slot ; token_bucket/core.rs ; s/\(word & SLOT == live && slot\.is_still\(version\)\)/(slot.is_still(version))/ ; acquire_set_quota_same_scale
 clock-after-validation ; token_bucket/core.rs ; s/let ticks = clock\.ticks\(\);(\s*\/\/ Ordering: Acquire pairs with the exchanges.*?)\(word & SLOT == live && slot\.is_still\(version\)\)\.then_some/$1let valid = word & SLOT == live && slot.is_still(version); let ticks = clock.ticks(); valid.then_some/s ; acquire_set_quota_slower
-level-is-not-scaled ; algorithm/token_bucket.rs ; s/let level = \(level << next\.shift\(\)\) >> self\.shift\(\);// ; acquire_set_quota_other_scale
+level-is-not-scaled ; algorithm/token_bucket.rs ; s/let level = \(\(level << next\.shift\(\)\) >> self\.shift\(\)\) \+/let level = level +/ ; acquire_set_quota_other_scale
 scales-share-numbers ; algorithm/token_bucket.rs ; s/_ if highest < room => \(highest \+ 1, highest\),\s*_ => \(place\(salt, room\), 0\),/_ => (0 * (highest + room + place(salt, room)), 0),/ ; take_all_change_of_scale
-burst-arrives-full ; algorithm/token_bucket.rs ; s/i128::from\(instant\.max\(full - self\.burst\(\)\)\)/i128::from(instant)/ ; charge_set_quota
+burst-arrives-full ; algorithm/token_bucket.rs ; s/full as i64 - instant\.max\(full - self\.burst\(\)\) as i64/full as i64 - instant as i64/ ; charge_set_quota
 debt-is-forgotten ; algorithm/token_bucket.rs ; s/level\.clamp\(-i128::from\(next\.burst\(\)\), /level.clamp(0, / ; charge_set_quota
 setters-do-not-exclude ; token_bucket/core.rs ; s/(Scale::finest\(quota\)\?;\s*)let _guard = self\.setter\.lock\(\);/$1/ ; set_quota_set_quota
 setter-drops-refund ; token_bucket/core.rs ; s/if cas\(&self\.word, word, \(word & !INSTANT\) \| carried \| SLOT\)\.is_ok\(\) \{/if { let mut w = word; while let Err(seen) = cas(&self.word, w, (w & !INSTANT) | carried | SLOT) { w = seen; } true } {/ ; refund_set_quota
 start-resets ; token_bucket/core.rs ; s/\(word \^ SLOT\) \+ params\.holding\(permits\)/params.holding(permits)/ ; first_call
 start-keeps-its-reading ; token_bucket/core.rs ; s/loop \{(\s*\/\/ Ordering: Acquire pairs with the exchanges of those who.*?)let now = clock\.ticks\(\);/let now = clock.ticks(); loop {$1/s ; first_call_while_time_passes
-change-keeps-its-reading ; token_bucket/core.rs ; s/let \(new, highest\) = loop \{(.*?)clock\.ticks\(\)\)/let now = clock.ticks(); let (new, highest) = loop {$1now)/s ; faster_while_full
+change-keeps-its-reading ; token_bucket/core.rs ; s/let \(new, highest, more\) = loop \{(.*?)clock\.ticks\(\)\)/let now = clock.ticks(); let (new, highest, more) = loop {$1now)/s ; faster_while_full
 change-before-start ; token_bucket/core.rs ; s/self\.start\(clock, self\.first\.capacity\(\)\);(\s*let old)/$1/ ; first_call_set_quota
 odd-version-is-relaxed ; params.rs ; s/store\(version \+ 1, Ordering::Release\)/store(version + 1, Ordering::Relaxed)/ ; first_call_set_quota
 even-version-is-relaxed ; params.rs ; s/store\(version \+ 2, Ordering::Release\)/store(version + 2, Ordering::Relaxed)/ ; acquire_set_quota_slower
@@ -114,6 +114,36 @@ any-handle-imposes ; per_key/promoted.rs ; s/ruling\.handles == 0 && self/ruling
 imposes-without-the-lock ; per_key/promoted.rs ; s/let impose = AssertUnwindSafe\(\|\| ruling\.handles == 0 && self\.impose\(&ruling\)\);/let last = ruling.handles == 0; drop(ruling); let ruling = self.bucket.ruling(); let impose = AssertUnwindSafe(|| last \&\& self.impose(\&ruling));/ ; new_handle_set_quota
 last-handle-wakes-nobody ; per_key/promoted.rs ; s/self\.line\.wake_quietly_after_change\(self\.quota\(\)\.capacity\(\)\);// ; larger_quota
 rule-wakes-nobody ; per_key/promoted.rs ; s/self\.line\.wake_after_change\(self\.quota\(\)\.capacity\(\)\);// ; wait_requota
+clock-before-claim ; striped.rs ; s/self\.fill\(claim, batch, n\)/self.fill(view, claim, batch, n)/; s/fn fill\(&self, claim/fn fill(&self, mut view: View, claim/; s/let taken = self\.centre\.core\.draw\(&self\.centre\.clock, need, batch\.permits\(\)\);/let (taken, next) = view.params.take_up_to(view.instant, view.ticks, need + batch.permits()); let taken = match next { Some(next) if taken >= need \&\& matches!(self.centre.core.commit(\&mut view, next), crate::token_bucket::core::Commit::Done) => taken, _ => 0 };/ ; stalled_draw_take
+claimed-twice ; striped/stripe.rs ; s/while word & MARK == 0 \{/while word | MARK != 0 {/ ; draw_draw
+used-and-left ; striped.rs ; s/claim\.leave\(taken - need\)/claim.leave(taken)/ ; draw_draw
+claim-keeps-stock ; striped/stripe.rs ; s/let marked = \(word & !STOCK\) \| MARK;/let marked = word | MARK;/ ; gather_
+deposit-is-stored ; striped/stripe.rs ; s/let _ = cas\(&self\.stripe\.0, self\.marked, (.*?)\);/self.stripe.0.store($1, Ordering::Release);/ ; draw_set_quota
+generation-stands ; striped/stripe.rs ; s/wrapping_add\(1 << GENERATION_SHIFT\)/wrapping_add(0 << GENERATION_SHIFT)/ ; refund_set_quota
+fills-any-generation ; striped.rs ; s/\.filter\(\|claim\| claim\.is_of\(batch\)\)/.filter(|claim| claim.is_of(batch) || n > 0)/ ; draw_set_quota
+refund-to-any-generation ; striped/stripe.rs ; s/ \|\| !batch\.is_of\(word\)// ; refund_set_quota
+refund-into-a-claim ; striped/stripe.rs ; s/ \|\| word & MARK != 0 \|\|/ ||/ ; refund_draw
+refund-beyond-a-batch ; striped/stripe.rs ; s/let room = batch\.permits\(\)\.saturating_sub\(word & STOCK\)\.min\(n\);/let room = n.min(STOCK);/ ; refund_take
+denied-gathering-keeps ; striped.rs ; s/take\(n\.saturating_sub\(held\)\)\?;/if let Err(denied) = take(n.saturating_sub(held)) { claims.into_iter().flatten().for_each(|claim| claim.leave(0)); return Err(denied); }/ ; gather_
+gathered-stays ; striped.rs ; s/for claim in claims\.into_iter\(\)\.rev\(\)\.flatten\(\) \{.*?left = 0;\s*\}/let _ = \&mut left;/s ; gather_
+rest-is-all ; striped.rs ; s/claim\.leave\(left\);\s*left = 0;/if left == 0 { claim.leave(0); }/ ; gather_
+taken-without-exchange ; striped/stripe.rs ; s/match cas\(&self\.0, word, word - n\) \{\s*Ok\(_\) => return true,\s*Err\(observed\) => word = observed,\s*\}/word -= n; self.0.store(word, Ordering::Release); return true;/ ; steal
+stolen-without-exchange ; striped/stripe.rs ; s/match cas\(&self\.0, word, word - taken\) \{\s*Ok\(_\) => return taken,\s*Err\(observed\) => word = observed,\s*\}/word -= taken; self.0.store(word, Ordering::Release); return taken;/ ; steal
+stripe-emptied-by-store ; striped/stripe.rs ; s/match cas\(&self\.0, word, batch\.empty\(\)\) \{\s*Ok\(_\) => return word & STOCK,\s*Err\(observed\) => word = observed,\s*\}/self.0.store(batch.empty(), Ordering::Release); word \&= STOCK; return word;/ ; take_set_quota
+striped-setters-do-not-exclude ; token_bucket/core/loan.rs ; s/let _guard = self\.setter\.lock\(\);(\s*change\(self\))/$1/ ; set_quota_set_quota
+lent-is-in-the-burst ; token_bucket/core/loan.rs ; s/quota\.burst\(quota\.capacity\(\) - lent\)/quota.burst(quota.capacity() - 0 * lent)/ ; stalled_draw_take
+lent-stays-in-the-burst ; token_bucket/core/loan.rs ; s/let lent = self\.history\.lent\(\) \+ budget;/let lent = self.history.lent() + 0 * budget;/ ; lend_
+lent-is-not-taken ; token_bucket/core/loan.rs ; s/-there\.min\(budget as i64\)/0 * there/, s/taken\.unsigned_abs\(\)/budget + taken.unsigned_abs()/ ; lend_draw
+lenders-do-not-exclude ; token_bucket/core/loan.rs ; s/(fn lend.*?)let _guard = self\.setter\.lock\(\);/$1/s ; lend_lend
+any-loan-comes-back ; token_bucket/core/loan.rs ; s/loan\.generation != self\.generation\(\)/loan.generation > self.generation()/ ; drop_set_quota
+loan-does-not-end ; token_bucket/core/loan.rs ; s/self\.history\.lent\(\) - loan\.budget/self.history.lent() - 0 * loan.budget/ ; drop_
+change-recalls-nothing ; token_bucket/core.rs ; s/self\.generation\.store\(generation\.wrapping_add\(1\)/self.generation.store(generation.wrapping_add(0)/ ; set_quota
+local-keeps-its-loan ; local.rs ; s/if self\.loan\.generation == centre\.core\.generation\(\)/if self.loan.generation <= centre.core.generation()/ ; draw_set_quota
+stock-is-not-returned ; local.rs ; s/take_back\(&centre\.clock, self\.loan, self\.stock\)/take_back(\&centre.clock, self.loan, 0 * self.stock)/ ; drop_draw
+own-stock-stays ; local.rs ; s/self\.stock = 0;(\s*Ok\(\(\)\))/$1/ ; gather_take
+waits-for-a-claim ; striped.rs ; s/(if self\.fill\(claim, batch, n\) \{\s*return Ok\(\(\)\);\s*\}\s*\})\s*\}(.*?)\/\/ Also if somebody.*?if let Some\(Ok\(\(\)\)\) = self\.centre\.take\(view, n\) \{\s*return Ok\(\(\)\);\s*\}/$1 } else if let Some(Ok(())) = self.centre.take(view, n) { return Ok(()); }/s ; draw_draw
+a-fraction-comes-twice ; token_bucket.rs ; s/\.div_ceil\(1 << params\.shift\(\)\)/ >> params.shift()/ ; in_fractions
+beyond-its-budget ; local.rs ; s/core\.draw\(&centre\.clock, need, self\.loan\.budget\)/core.draw(\&centre.clock, need, 2 * self.loan.budget)/ ; stalled_draw_take
 LIST
 }
 

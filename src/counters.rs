@@ -198,12 +198,12 @@ impl Counters {
 }
 
 #[cfg(all(feature = "std", not(any(loom, shuttle))))]
-fn stripe_count() -> usize {
+pub(crate) fn stripe_count() -> usize {
     let cores = std::thread::available_parallelism().map_or(1, core::num::NonZero::get);
     cores.saturating_mul(4).min(64).next_power_of_two()
 }
 
 #[cfg(not(all(feature = "std", not(any(loom, shuttle)))))]
-fn stripe_count() -> usize {
+pub(crate) fn stripe_count() -> usize {
     1
 }

@@ -9,6 +9,7 @@ mod algorithm;
 mod clock;
 mod counters;
 mod error;
+mod local;
 mod nanos;
 mod params;
 #[cfg(feature = "per-key")]
@@ -16,6 +17,7 @@ mod per_key;
 mod quota;
 mod reservation;
 mod stats;
+mod striped;
 mod sync;
 mod thread_number;
 mod token_bucket;
@@ -38,6 +40,7 @@ pub use crate::clock::{Clock, MonotonicClock};
 #[cfg(feature = "std")]
 pub use crate::clock::{CoarseClock, ManualClock};
 pub use crate::error::{ConfigError, RateLimitExceeded};
+pub use crate::local::{LocalTokenBucket, OwnedLocalTokenBucket};
 pub use crate::nanos::{Nanos, TickLength};
 #[cfg(all(feature = "per-key", feature = "async"))]
 pub use crate::per_key::KeyAcquire;
@@ -50,12 +53,17 @@ pub use crate::reservation::OwnedKeyReservation;
 pub use crate::reservation::Reserve;
 pub use crate::reservation::{OwnedReservation, Reservation};
 pub use crate::stats::RateLimiterStats;
+pub use crate::striped::{StripedTokenBucket, StripedTokenBucketBuilder};
 pub use crate::token_bucket::{TokenBucket, TokenBucketBuilder};
 #[cfg(feature = "async")]
 pub use crate::wait::Acquire;
 pub use crate::window::{
     FixedWindowCounter, FixedWindowCounterBuilder, SlidingWindowCounter, SlidingWindowCounterBuilder,
 };
+
+/// For the models: numbers the calling thread.
+#[cfg(any(loom, shuttle))]
+pub use crate::thread_number::modelled::set as set_thread_number;
 
 /// The documents of the repository, compiled with the crate so that their examples run.
 #[allow(clippy::doc_markdown)]

@@ -26,6 +26,11 @@ pub(crate) use std::sync::RwLock;
 #[cfg(all(feature = "std", not(any(loom, shuttle))))]
 pub(crate) use std::sync::{Mutex, MutexGuard};
 
+#[cfg(loom)]
+pub(crate) use loom::thread_local;
+#[cfg(shuttle)]
+pub(crate) use shuttle::thread_local;
+
 /// Declares a `const fn`, which is a plain `fn` under loom.
 macro_rules! const_fn {
     ($(#[$attribute:meta])* $visibility:vis const fn $($rest:tt)*) => {

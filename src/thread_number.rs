@@ -11,8 +11,32 @@ const SHARED: usize = usize::MAX >> 1;
 pub(crate) fn get() -> usize {
     #[cfg(all(feature = "std", not(any(loom, shuttle))))]
     return registry::get();
-    #[cfg(not(all(feature = "std", not(any(loom, shuttle)))))]
+    #[cfg(any(loom, shuttle))]
+    return modelled::get();
+    #[cfg(not(any(feature = "std", loom, shuttle)))]
     return SHARED;
+}
+
+/// In the models a thread has a number if it is given one.
+#[cfg(any(loom, shuttle))]
+#[allow(unreachable_pub)] // it is exported where it is there
+pub(crate) mod modelled {
+    use core::cell::Cell;
+
+    use super::SHARED;
+
+    crate::sync::thread_local! {
+        static NUMBER: Cell<usize> = Cell::new(SHARED);
+    }
+
+    pub(super) fn get() -> usize {
+        NUMBER.with(Cell::get)
+    }
+
+    /// Numbers the calling thread.
+    pub fn set(number: usize) {
+        NUMBER.with(|own| own.set(number));
+    }
 }
 
 #[cfg(all(feature = "std", not(any(loom, shuttle))))]

@@ -221,7 +221,7 @@ impl<C: Clock> TokenBucket<C> {
     }
 
     #[inline(always)]
-    fn take_uncounted(&self, n: u64) -> Result<(), RateLimitExceeded> {
+    pub(crate) fn take_uncounted(&self, n: u64) -> Result<(), RateLimitExceeded> {
         let usual = self.core.look_usual(&self.clock).and_then(|view| self.take(view, n));
         usual.unwrap_or_else(|| self.take_during_change(n))
     }
@@ -268,13 +268,16 @@ impl<C: Clock> TokenBucket<C> {
         }
     }
 
-    /// Gives back, and tells how many whole permits had room, and whether the head is to be woken.
+    /// Gives back, and tells how many permits had room, a part of one counted whole, and whether the head is to be woken.
     #[inline]
     pub(crate) fn put_back(&self, n: u64) -> (u64, bool) {
         self.core.update(&self.clock, |params, word, ticks| {
             let instant = word & INSTANT;
             match params.give_back(instant, ticks, n) {
-                Some(next) => (((instant - next) >> params.shift(), word & WAIT != 0), Some(next | word & WAIT)),
+                Some(next) => {
+                    let permits = (instant - next).div_ceil(1 << params.shift());
+                    ((permits, word & WAIT != 0), Some(next | word & WAIT))
+                }
                 None => ((0, false), None),
             }
         })
@@ -477,6 +480,18 @@ impl<C: Clock> TokenBucket<C> {
         }
     }
 
+    /// What it comes to that `n` permits are not there on this view.
+    #[inline(always)]
+    pub(crate) fn refuse(&self, view: &View, n: u64) -> RateLimitExceeded {
+        match view.params.take(view.instant, view.ticks, n) {
+            Take::Impossible => exceeds(n, view.params.capacity()),
+            _ if view.instant & WAIT != 0 => RateLimitExceeded::Denied { retry_after: self.wait_in_line(n) },
+            Take::Denied(target) => self.denied(view.params.wait(target, view.ticks)),
+            // Not of a view on which they are not.
+            Take::Granted(_) => self.denied(0),
+        }
+    }
+
     #[cold]
     #[inline(never)]
     fn take_during_change(&self, n: u64) -> Result<(), RateLimitExceeded> {
@@ -518,8 +533,21 @@ pub(crate) fn duration(length: TickLength, ticks: u64) -> Duration {
     Duration::from_nanos(length.nanos_rounded_up(ticks))
 }
 
+/// An error for who asked for `n`, a part of which came from elsewhere.
+pub(crate) fn asked(error: RateLimitExceeded, n: u64) -> RateLimitExceeded {
+    match error {
+        RateLimitExceeded::ExceedsCapacity { capacity, .. } => exceeds(n, capacity),
+        other => other,
+    }
+}
+
+/// Where the way that is not taken often begins, so that the other one is straight.
+#[cold]
 #[inline]
-fn exceeds(requested: u64, capacity: u64) -> RateLimitExceeded {
+pub(crate) fn unusual() {}
+
+#[inline]
+pub(crate) fn exceeds(requested: u64, capacity: u64) -> RateLimitExceeded {
     RateLimitExceeded::ExceedsCapacity { requested, capacity }
 }
 

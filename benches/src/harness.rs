@@ -105,6 +105,19 @@ pub fn run_keyed_each<S, N: FnMut() -> u64>(
     })
 }
 
+/// The same without keys, where each thread has a subject of its own that its calls may change: `own` makes it on that thread.
+///
+/// # Panics
+/// If a thread cannot be started, or if `own` or `op` panics.
+pub fn run_each<S>(
+    threads: usize,
+    calls_per_thread: u64,
+    own: impl Fn() -> S + Sync,
+    op: impl Fn(&mut S) -> bool + Sync,
+) -> Measurement {
+    run_laps(threads, calls_per_thread, |_| own(), |mut subject| lap_mut(&mut subject, calls_per_thread, &op))
+}
+
 /// `make` makes what thread `i` brings along, before the barrier.
 fn run_laps<T>(
     threads: usize,
@@ -167,6 +180,17 @@ fn lap<S>(subject: &S, calls: u64, mut op: impl FnMut(&S) -> bool) -> Lap {
     Lap { start, end: Instant::now(), admitted }
 }
 
+/// The same on a subject that its calls may change.
+#[inline(never)]
+fn lap_mut<S>(subject: &mut S, calls: u64, op: impl Fn(&mut S) -> bool) -> Lap {
+    let mut admitted = 0;
+    let start = Instant::now();
+    for _ in 0..calls {
+        admitted += u64::from(black_box(op(black_box(subject))));
+    }
+    Lap { start, end: Instant::now(), admitted }
+}
+
 /// Lets nobody through until all have come. Waits on the core, because a thread that sleeps starts late.
 #[derive(Debug)]
 pub struct SpinBarrier {
@@ -201,7 +225,7 @@ impl SpinBarrier {
 mod tests {
     use core::sync::atomic::{AtomicU64, Ordering};
 
-    use super::{run, run_beside, run_keyed, run_keyed_each};
+    use super::{run, run_beside, run_each, run_keyed, run_keyed_each};
 
     #[test]
     fn makes_every_call_once_and_counts_what_was_admitted() {
@@ -244,5 +268,16 @@ mod tests {
         let found = run_keyed_each(3, 10, own, |sum, key| sum.fetch_add(key, Ordering::Relaxed) < u64::MAX);
         assert_eq!((found.decisions, found.admitted), (30, 30));
         assert_eq!(sums.map(AtomicU64::into_inner), [70; 3]);
+    }
+
+    #[test]
+    fn every_thread_changes_a_subject_of_its_own() {
+        let own = || 0_u64;
+        let odd = |calls: &mut u64| {
+            *calls += 1;
+            *calls % 2 == 1
+        };
+        let found = run_each(3, 10, own, odd);
+        assert_eq!((found.decisions, found.admitted), (30, 15));
     }
 }

@@ -11,7 +11,7 @@ use core::time::Duration;
 
 use clap::ValueEnum;
 use crossbeam_utils::CachePadded;
-use sluicegate::{Clock, FixedWindowCounter, RateLimitExceeded, SlidingWindowCounter, TokenBucket};
+use sluicegate::{Clock, FixedWindowCounter, RateLimitExceeded, SlidingWindowCounter, StripedTokenBucket, TokenBucket};
 
 use crate::harness::{self, Measurement};
 
@@ -99,7 +99,7 @@ macro_rules! ours {
         }
     )*};
 }
-ours!(TokenBucket, FixedWindowCounter, SlidingWindowCounter);
+ours!(TokenBucket, StripedTokenBucket, FixedWindowCounter, SlidingWindowCounter);
 
 impl<O: Ours> Limiter for O {
     #[inline(always)]

@@ -29,9 +29,10 @@ pub(crate) fn audit<S: Subject>(subject: &S, plan: &Plan, bar: &ProgressBar) -> 
     let room = MOST / plan.threads;
     let traces = on_all_threads(plan, plan.audit, bar, |signal| {
         let mut trace = Vec::with_capacity(room);
+        let mut try_acquire = subject.worker();
         while signal.go() {
             let start = subject.now();
-            if subject.try_acquire() {
+            if try_acquire() {
                 // A reading is rounded down, so the call may have ended up to one nanosecond later. And where the
                 // thread was moved between cores, their counters may disagree.
                 let end = (subject.now() + 1).max(start + 1);

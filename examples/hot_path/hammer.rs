@@ -121,11 +121,12 @@ fn advance(signal: &Signal, time: Duration, bar: &ProgressBar) {
 /// The first phase: all threads ask as fast as they can.
 pub(crate) fn hammer<S: Subject>(subject: &S, plan: &Plan, bar: &ProgressBar) -> io::Result<Hammered> {
     let laps = on_all_threads(plan, plan.speed, bar, |signal| {
+        let mut try_acquire = subject.worker();
         let (mut granted, mut denied, start) = (0_u64, 0_u64, subject.now());
         while signal.go() {
             // Looking at the signal once in a while costs nothing.
             for _ in 0..64 {
-                if subject.try_acquire() {
+                if try_acquire() {
                     granted += 1;
                 } else {
                     denied += 1;

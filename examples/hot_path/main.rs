@@ -11,7 +11,8 @@
 //! against what that limiter promises: a bucket `burst + rate * T` in all intervals, a window counter so many in each
 //! aligned window, or in any interval of a window's length. Those get a limit of `burst` in windows of `burst / rate`.
 //! The adaptive limiter is held at `rate`, with the burst that it has there, twice as much; each grant is reported to it
-//! as a success. Of the per-key limiter all threads name the same key, or hold a handle of it.
+//! as a success. Of the per-key limiter all threads name the same key, or hold a handle of it. `LocalTokenBucket`s are of one
+//! striped bucket, one a thread.
 
 mod args;
 mod audit;
@@ -32,14 +33,14 @@ use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use sluicegate::{
     AdaptiveRateLimiter, ConfigError, FixedWindowCounter, KeyHandle, PerKeyRateLimiter, Quota, SlidingWindowCounter,
-    TokenBucket,
+    StripedTokenBucket, TokenBucket,
 };
 
 use crate::args::{Args, Plan};
 use crate::audit::Audit;
 use crate::hammer::Hammered;
 use crate::promise::Promise;
-use crate::subjects::{StdMutex, Strict, Subject};
+use crate::subjects::{Locals, StdMutex, Strict, Subject};
 
 /// What both phases found about one limiter.
 struct Row {
@@ -66,9 +67,11 @@ impl Entrant {
 }
 
 /// Everybody, the baseline first. A limiter joins with a line here.
-const ENTRANTS: [Entrant; 8] = [
+const ENTRANTS: [Entrant; 10] = [
     Entrant::new::<StdMutex>(),
     Entrant::new::<TokenBucket>(),
+    Entrant::new::<StripedTokenBucket>(),
+    Entrant::new::<Locals>(),
     Entrant::new::<FixedWindowCounter>(),
     Entrant::new::<SlidingWindowCounter>(),
     Entrant::new::<Strict>(),

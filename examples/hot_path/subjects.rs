@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use sluicegate::{
     AdaptiveRateLimiter, Clock, ConfigError, FixedWindowCounter, KeyHandle, MonotonicClock, PerKeyRateLimiter, Quota,
-    SlidingWindowCounter, TokenBucket,
+    SlidingWindowCounter, StripedTokenBucket, TokenBucket,
 };
 
 use crate::promise::{Promise, Window};
@@ -23,6 +23,11 @@ pub(crate) trait Subject: Sync + Sized {
     fn promise(quota: Quota) -> Promise;
     /// Takes one permit, or nothing. Whoever is to be told how calls went is told that it went well.
     fn try_acquire(&self) -> bool;
+    /// The same for one thread, which may have something of its own.
+    #[inline(always)]
+    fn worker(&self) -> impl FnMut() -> bool {
+        || self.try_acquire()
+    }
     /// Nanoseconds on the clock that it decides by, so that two clocks that drift apart by some parts in a million
     /// are not taken for a limit that was not kept.
     #[inline(always)]
@@ -45,6 +50,49 @@ impl Subject for TokenBucket {
     #[inline(always)]
     fn try_acquire(&self) -> bool {
         self.try_acquire().is_ok()
+    }
+}
+
+impl Subject for StripedTokenBucket {
+    const NAME: &'static str = "StripedTokenBucket";
+
+    fn new(quota: Quota) -> Result<Self, ConfigError> {
+        Self::new(quota)
+    }
+
+    fn promise(quota: Quota) -> Promise {
+        Promise::Bucket(quota)
+    }
+
+    #[inline(always)]
+    fn try_acquire(&self) -> bool {
+        self.try_acquire().is_ok()
+    }
+}
+
+/// A striped bucket of which each thread has a stock of its own.
+pub(crate) struct Locals(StripedTokenBucket);
+
+impl Subject for Locals {
+    const NAME: &'static str = "LocalTokenBucket";
+
+    fn new(quota: Quota) -> Result<Self, ConfigError> {
+        StripedTokenBucket::new(quota).map(Self)
+    }
+
+    fn promise(quota: Quota) -> Promise {
+        Promise::Bucket(quota)
+    }
+
+    #[inline(always)]
+    fn try_acquire(&self) -> bool {
+        self.0.try_acquire().is_ok()
+    }
+
+    #[inline(always)]
+    fn worker(&self) -> impl FnMut() -> bool {
+        let mut local = self.0.local();
+        move || local.try_acquire().is_ok()
     }
 }
 

@@ -23,7 +23,8 @@ pub(crate) fn counted(number: u64, what: &str) -> String {
 pub(crate) fn print(plan: &Plan, rows: &[Row], left_out: &[(&str, ConfigError)]) {
     println!("\nSpeed, {} for each. ns: what one caller waits for one decision.", short(plan.speed));
     println!("A grant by the adaptive limiter is reported to it as a success, and that is part of the decision.");
-    println!("Of the per-key limiter all threads name one key; by the handle it is looked up once for all calls.\n");
+    println!("Of the per-key limiter all threads name one key; by the handle it is looked up once for all calls.");
+    println!("Local buckets are of one striped bucket, one a thread.\n");
     println!(
         "{:<28} {:>11} {:>8} {:>12} {:>12} {:>15} {:>6}",
         "limiter", "decisions/s", "ns", "granted", "at most", "rejected", "speed"

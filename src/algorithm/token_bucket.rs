@@ -396,14 +396,24 @@ impl Params {
         (Self::new(scale, length, at, offset), highest)
     }
 
-    /// The instant under `next` of a bucket that is at `instant` under `self` at tick `at`: the level stays the same
-    /// number of permits, cut to one new burst either way.
-    pub(crate) fn carry(&self, instant: u64, at: u64, next: &Self) -> u64 {
+    /// The units that are there at tick `at`, or owed.
+    fn level(&self, instant: u64, at: u64) -> i64 {
         let full = self.full(at);
-        // What the old burst cut off is gone, whatever the new one is.
-        let level = i128::from(full) - i128::from(instant.max(full - self.burst()));
+        // What the burst cut off is gone. Both are below 2^62.
+        full as i64 - instant.max(full - self.burst()) as i64
+    }
+
+    /// The whole permits that are there at tick `at`, or, negative, owed.
+    pub(crate) fn permits_at(&self, instant: u64, at: u64) -> i64 {
+        self.level(instant, at) >> self.shift()
+    }
+
+    /// The instant under `next` of a bucket that is at `instant` under `self` at tick `at`, when `more` permits come to it or go
+    /// from it: the level stays the same number of permits else, cut to one new burst either way.
+    pub(crate) fn carry(&self, instant: u64, at: u64, next: &Self, more: i64) -> u64 {
+        let level = i128::from(self.level(instant, at));
         // Rounded down: towards less there, towards more owed.
-        let level = (level << next.shift()) >> self.shift();
+        let level = ((level << next.shift()) >> self.shift()) + (i128::from(more) << next.shift());
         let level = level.clamp(-i128::from(next.burst()), i128::from(next.burst()));
         (i128::from(next.full(at)) - level) as u64
     }

@@ -7,6 +7,7 @@ use core::ops::Deref;
 use super::promoted::User;
 use crate::clock::{Clock, MonotonicClock};
 use crate::error::RateLimitExceeded;
+use crate::local::LocalTokenBucket;
 use crate::reservation::OwnedKeyReservation;
 use crate::token_bucket::TokenBucket;
 
@@ -59,6 +60,25 @@ impl<K: Eq + Hash, C: Clock> KeyHandle<K, C> {
     pub(super) fn new(user: User<K, C>) -> Self {
         user.count_handle();
         Self { user }
+    }
+
+    /// A worker's own stock of the key's bucket, taken out of the key's burst: see [`LocalTokenBucket`]. While there is one, a call
+    /// for the key, by the map too, gets at most what is left of the burst: three quarters, or more.
+    ///
+    /// ```
+    /// use sluicegate::{PerKeyRateLimiter, Quota};
+    ///
+    /// let limiter: PerKeyRateLimiter<String> = PerKeyRateLimiter::new(Quota::per_hour(10_000))?;
+    /// let acme = limiter.handle("acme".to_owned());
+    /// let mut local = acme.local();
+    /// assert!((0..9_000).all(|_| local.try_acquire().is_ok()));
+    /// assert!(local.try_acquire_n(1_001).is_err());
+    /// drop(local); // what it had left is everybody's again
+    /// assert_eq!(limiter.available("acme"), 1_000);
+    /// # Ok::<(), sluicegate::ConfigError>(())
+    /// ```
+    pub fn local(&self) -> LocalTokenBucket<'_, C> {
+        LocalTokenBucket::of_bucket(self)
     }
 
     /// Takes `n` permits on an estimate, to be settled when the actual cost is known; with a share of the bucket, so that it

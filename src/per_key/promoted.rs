@@ -207,8 +207,9 @@ impl<K: Eq + Hash, C: Clock> User<K, C> {
 
     /// Starts afresh in place: full, whatever was owed, and counted from nothing.
     pub(super) fn reset(&self) {
-        self.put_back(u64::MAX);
-        self.line.wake_quietly_after_change(self.quota().capacity());
+        if self.core.reset(&self.clock) {
+            self.line.wake_quietly_after_change(self.quota().capacity());
+        }
         if let Some(tally) = &self.bucket.tally {
             tally.reset();
         }

@@ -18,6 +18,8 @@
 //! no earlier than the reading, and no time that passed under a slower quota counts at a faster one. A setter that
 //! stops between any two steps leaves one slot live and whole. docs/DESIGN.md has the argument in full.
 
+mod loan;
+
 use alloc::boxed::Box;
 
 use crossbeam_utils::CachePadded;
@@ -33,6 +35,8 @@ use crate::quota::Quota;
 use crate::stats::RateLimiterStats;
 use crate::sync::{AtomicU64, Lock, Ordering, const_fn};
 use crate::word::cas;
+
+pub(crate) use self::loan::{Busy, Loan, budget};
 
 /// Not started: slot 1 is named, and was never written. The bucket is full and no time passes yet.
 const UNSTARTED: u64 = SLOT;
@@ -82,12 +86,19 @@ impl Core {
         ///
         /// The caller has found `scale` for `quota`.
         pub(crate) const fn unstarted(quota: Quota, scale: Scale) -> Self {
+            Self::unstarted_lending(quota, scale, 0)
+        }
+    }
+
+    const_fn! {
+        /// The same of one that has lent so many permits of its burst for good; `scale` is of what is left.
+        pub(crate) const fn unstarted_lending(quota: Quota, scale: Scale, lent: u64) -> Self {
             Self {
                 word: CachePadded::new(AtomicU64::new(UNSTARTED)),
                 slots: [Slot::new(), Slot::new()],
                 setter: Lock::new(),
                 first: scale,
-                history: History::new(&quota),
+                history: History::new(&quota, lent),
                 counting: None,
             }
         }
@@ -281,7 +292,7 @@ impl Core {
         if params == *next {
             return instant;
         }
-        params.carry(instant, params.time_of_change(instant, reading), next)
+        params.carry(instant, params.time_of_change(instant, reading), next, 0)
     }
 
     /// Whether its parameters are these, of a bucket whose quota nobody changes now.
@@ -329,7 +340,7 @@ impl Core {
         self.history.quota()
     }
 
-    /// Changes the quota, and tells whether anybody waits. The level stays.
+    /// Changes the quota, and tells whether anybody waits. The level stays; what was lent is not to be used any more.
     pub(crate) fn set_quota(&self, clock: &impl Clock, quota: &Quota) -> Result<bool, ConfigError> {
         let finest = Scale::finest(quota)?;
         let _guard = self.setter.lock();
@@ -351,30 +362,51 @@ impl Core {
 
     /// Under the setter's lock.
     fn change_quota(&self, clock: &impl Clock, quota: &Quota, finest: &Scale) -> bool {
+        let changed = self.change(clock, quota, finest, true, |_, _| Some(0));
+        self.history.set(quota, 0);
+        changed.is_some_and(|(_, waits)| waits)
+    }
+
+    /// Makes rate and burst those of `quota`; so many permits come or go as `more` says of those that are there, or owed, and
+    /// whether somebody waits for them: tells both, or `None` if it does not say. If it `recalls`, what is lent is not to be used
+    /// any more. Under the setter's lock.
+    fn change(
+        &self,
+        clock: &impl Clock,
+        quota: &Quota,
+        finest: &Scale,
+        recalls: bool,
+        more: impl Fn(i64, bool) -> Option<i64>,
+    ) -> Option<(i64, bool)> {
         self.start(clock, self.first.capacity());
         let old = self.slots[0].read();
         let scale = Scale::with_shift(quota, old.shift()).unwrap_or(*finest);
         let highest = self.history.highest();
         // Above 0, and never the same: every attempt moves the version on.
         let salt = || self.slots[1].version() + 1;
-        let (new, highest) = loop {
+        let (new, highest, more) = loop {
             // Ordering: Acquire pairs with the exchanges of acquirers: the clock, read after it, is not older than
             // the readings behind the word. A change that is lost to one of them is made anew for that reason: with
             // the time of the first look, permits of the time since would come a second time.
             let word = self.word.load(Ordering::Acquire);
             let at = old.time_of_change(word & INSTANT, clock.ticks());
+            let more = more(old.permits_at(word & INSTANT, at), word & WAIT != 0)?;
             let (new, highest) = old.follow(&scale, clock.tick_length(), at, highest, salt());
             self.slots[1].write(&new);
-            let carried = old.carry(word & INSTANT, at, &new);
+            let carried = old.carry(word & INSTANT, at, &new, more);
+            if recalls {
+                // Behind the clock, which may panic; before the exchange, so that no stock is used beside the new quota.
+                self.history.recall();
+            }
             if cas(&self.word, word, (word & !INSTANT) | carried | SLOT).is_ok() {
-                break (new, highest);
+                break (new, highest, more);
             }
         };
         self.slots[0].write(&new);
         // Both slots hold the same, so only the bit changes.
         let replaced = self.change_bits(|word| word & !SLOT);
-        self.history.set(quota, highest);
-        replaced & WAIT != 0
+        self.history.set_highest(highest);
+        Some((more, replaced & WAIT != 0))
     }
 
     /// Changes bits that say nothing about the level, and tells the word before.
@@ -396,21 +428,27 @@ struct History {
     period_secs: AtomicU64,
     period_nanos: AtomicU64,
     burst: AtomicU64,
+    /// Permits of the burst that are lent: see [`Loan`].
+    lent: AtomicU64,
     /// No word was above this before the last change.
     highest: AtomicU64,
+    /// Of what is lent. Read without the lock.
+    generation: AtomicU64,
 }
 
 impl History {
     const_fn! {
         // `From` is not const.
         #[allow(clippy::cast_lossless)]
-        const fn new(quota: &Quota) -> Self {
+        const fn new(quota: &Quota, lent: u64) -> Self {
             Self {
                 permits: AtomicU64::new(quota.permits()),
                 period_secs: AtomicU64::new(quota.period().as_secs()),
                 period_nanos: AtomicU64::new(quota.period().subsec_nanos() as u64),
                 burst: AtomicU64::new(quota.capacity()),
+                lent: AtomicU64::new(lent),
                 highest: AtomicU64::new(0),
+                generation: AtomicU64::new(0),
             }
         }
     }
@@ -422,19 +460,37 @@ impl History {
         Quota::per(field(&self.permits), period).burst(field(&self.burst))
     }
 
+    fn lent(&self) -> u64 {
+        // Ordering: Relaxed; the setter's lock orders them.
+        self.lent.load(Ordering::Relaxed)
+    }
+
     fn highest(&self) -> u64 {
         // Ordering: Relaxed; the setter's lock orders them.
         self.highest.load(Ordering::Relaxed)
     }
 
-    fn set(&self, quota: &Quota, highest: u64) {
+    fn set(&self, quota: &Quota, lent: u64) {
         // Ordering: Relaxed; the setter's lock orders them.
         let set = |field: &AtomicU64, value| field.store(value, Ordering::Relaxed);
         set(&self.permits, quota.permits());
         set(&self.period_secs, quota.period().as_secs());
         set(&self.period_nanos, u64::from(quota.period().subsec_nanos()));
         set(&self.burst, quota.capacity());
-        set(&self.highest, highest);
+        set(&self.lent, lent);
+    }
+
+    fn set_highest(&self, highest: u64) {
+        // Ordering: Relaxed; the setter's lock orders them.
+        self.highest.store(highest, Ordering::Relaxed);
+    }
+
+    /// What is lent is not to be used any more.
+    fn recall(&self) {
+        // Ordering: Release, though `Core::generation` is Relaxed: the exchange that changes the word comes after it, and who
+        // sees that sees this.
+        let generation = self.generation.load(Ordering::Relaxed);
+        self.generation.store(generation.wrapping_add(1), Ordering::Release);
     }
 }
 

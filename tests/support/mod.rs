@@ -10,3 +10,4 @@ pub mod threads;
 pub mod waiting;
 pub mod window_oracle;
 pub mod windows;
+pub mod workers;

@@ -1,20 +1,32 @@
 //! Token buckets: ours, governor, and the mutexes that people write, with quotas that all can hold.
+//!
+//! What our striped bucket, and a worker's stock of it, cost depends on how many permits are drawn at once, and so on the burst.
+//! With the largest one that governor can hold they hardly ever draw; what
+//! drawing costs is in the binary `utilisation`.
 
+use core::hint::black_box;
 use core::num::NonZeroU32;
 use core::time::Duration;
 
 use governor::clock::{Clock as _, DefaultClock};
 use governor::middleware::NoOpMiddleware;
 use governor::state::{InMemoryState, NotKeyed};
-use sluicegate::{CoarseClock, MonotonicClock, Quota, TokenBucket};
+use sluicegate::{CoarseClock, LocalTokenBucket, MonotonicClock, Quota, StripedTokenBucket, TokenBucket};
 
 use super::{Limiter, Outcome, Subject, Suite};
+use crate::harness;
 use crate::mutex::{
     InstantTime, Lock, MutexBucket, ParkingLotInstant, ParkingLotMonotonic, State, StdInstant, StdMonotonic, Time,
 };
 
 /// The name of the peer that everything is compared with.
 pub const GOVERNOR: &str = "governor";
+/// Of the bucket of one word.
+pub const OURS: &str = "sluicegate";
+/// Of the striped bucket.
+pub const STRIPED: &str = "sluicegate_striped";
+/// Of the same where each thread has a stock of its own.
+pub const LOCAL: &str = "sluicegate_local";
 
 /// All suites.
 pub(super) fn suites() -> Vec<Suite> {
@@ -44,10 +56,14 @@ enum Work {
     Deny,
     /// The same, and the caller looks at how long it has to wait.
     DenyRetryAfter,
+    /// Every call is denied: one an hour, and a burst of 100,000 that is spent. That is large enough to be divided.
+    DenySpent,
 }
 
 impl Work {
-    const ALL: [Self; 4] = [Self::Allow, Self::AllowFull, Self::Deny, Self::DenyRetryAfter];
+    const ALL: [Self; 5] = [Self::Allow, Self::AllowFull, Self::Deny, Self::DenyRetryAfter, Self::DenySpent];
+
+    const MODERATE: NonZeroU32 = NonZeroU32::MIN.saturating_add(100_000 - 1);
 
     const fn name(self) -> &'static str {
         match self {
@@ -55,6 +71,7 @@ impl Work {
             Self::AllowFull => "allow_full",
             Self::Deny => "deny",
             Self::DenyRetryAfter => "deny_retry_after",
+            Self::DenySpent => "deny_spent",
         }
     }
 
@@ -65,13 +82,14 @@ impl Work {
                 Load { interval: Duration::from_nanos(1), burst: NonZeroU32::MIN.saturating_add((1 << 30) - 1) }
             }
             Self::Deny | Self::DenyRetryAfter => Load { interval: Duration::from_secs(3_600), burst: NonZeroU32::MIN },
+            Self::DenySpent => Load { interval: Duration::from_secs(3_600), burst: Self::MODERATE },
         }
     }
 
     const fn outcome(self) -> Outcome {
         match self {
             Self::Allow | Self::AllowFull => Outcome::Granted,
-            Self::Deny => Outcome::Denied,
+            Self::Deny | Self::DenySpent => Outcome::Denied,
             Self::DenyRetryAfter => Outcome::DeniedAndRead,
         }
     }
@@ -91,6 +109,10 @@ impl Load {
 
     fn bucket(self) -> TokenBucket {
         TokenBucket::new(self.ours()).expect("the suite's quota fits")
+    }
+
+    fn striped(self) -> StripedTokenBucket {
+        StripedTokenBucket::new(self.ours()).expect("the suite's quota fits")
     }
 
     fn with_stats(self) -> TokenBucket {
@@ -141,18 +163,42 @@ impl<T: Time, L: Lock<State<T::Point>>> Limiter for MutexBucket<T, L> {
 }
 
 fn subject<L: Limiter>(name: &'static str, work: Work, make: impl Fn(Load) -> L + 'static) -> Subject {
-    Subject::new(name, work.name(), work.outcome(), move || {
-        let limiter = make(work.load());
-        if work.outcome() != Outcome::Granted {
+    Subject::new(name, work.name(), work.outcome(), move || spent(name, work, make(work.load())))
+}
+
+/// With nothing left in it, if every call is to be denied.
+fn spent<L: Limiter>(name: &str, work: Work, limiter: L) -> L {
+    if work.outcome() != Outcome::Granted {
+        for _ in 0..work.load().burst.get() {
             assert!(limiter.try_acquire(), "{name} starts with its burst");
         }
-        limiter
+    }
+    limiter
+}
+
+/// Each thread has a stock of its own, of a striped bucket that all share.
+fn local(work: Work) -> Subject {
+    let make = move || spent(LOCAL, work, work.load().striped());
+    let granted = work.outcome() == Outcome::Granted;
+    Subject::timed(LOCAL, work.name(), granted, make, move |bucket: &StripedTokenBucket, threads, calls| {
+        let own = || bucket.local();
+        match work.outcome() {
+            Outcome::Granted | Outcome::Denied => {
+                harness::run_each(threads, calls, own, |local: &mut LocalTokenBucket<'_>| local.try_acquire().is_ok())
+            }
+            Outcome::DeniedAndRead => harness::run_each(threads, calls, own, |local: &mut LocalTokenBucket<'_>| {
+                let wait = local.try_acquire().err().map(|denied| denied.retry_after().unwrap_or(Duration::MAX));
+                black_box(wait).is_none()
+            }),
+        }
     })
 }
 
 fn everybody(work: Work) -> Vec<Subject> {
     vec![
-        subject("sluicegate", work, Load::bucket),
+        subject(OURS, work, Load::bucket),
+        subject(STRIPED, work, Load::striped),
+        local(work),
         subject("sluicegate_coarse", work, Load::coarse),
         subject(GOVERNOR, work, Load::governor),
         subject("std_mutex_instant", work, |load| -> StdInstant { load.mutex(InstantTime) }),

@@ -3,6 +3,7 @@
 #![allow(dead_code, unreachable_pub, missing_docs)]
 
 pub mod keys;
+pub mod stock;
 pub mod waiting;
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};

@@ -92,7 +92,7 @@ proptest! {
         let level = i128::from(old.burst()) * share / 1_000;
         let instant = (i128::from(old.full(at)) - level) as u64;
         let (new, _) = old.follow(&scale, length, at, 0, salt);
-        let carried = old.carry(instant, at, &new);
+        let carried = old.carry(instant, at, &new, 0);
         prop_assert!(carried <= INSTANT);
         let kept = i128::from(new.full(at)) - i128::from(carried);
         // Compared in the finer of both scales.

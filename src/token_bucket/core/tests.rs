@@ -81,7 +81,7 @@ fn a_stopped_setter_blocks_nobody() {
     core.slots[1].write(&new);
     assert!(take(&core, &clock, 1), "before its exchange the old quota stands");
     let word = bits(&core);
-    assert!(cas(&core.word, word, old.carry(word, at, &new) | SLOT).is_ok());
+    assert!(cas(&core.word, word, old.carry(word, at, &new, 0) | SLOT).is_ok());
     assert!(take(&core, &clock, 4));
     assert!(take(&core, &clock, 1));
     assert!(!take(&core, &clock, 1), "five were left, and stay five");

@@ -1,0 +1,537 @@
+//! The token bucket for cores that contend: permits in batches, beside the word.
+
+mod builder;
+mod stripe;
+#[cfg(feature = "async")]
+mod wait;
+
+use ::alloc::boxed::Box;
+use ::alloc::sync::Arc;
+use ::core::fmt;
+use ::core::time::Duration;
+
+use crossbeam_utils::CachePadded;
+
+pub use self::builder::StripedTokenBucketBuilder;
+use self::stripe::{Batch, Claim, LARGEST_BATCH, Stripe};
+use crate::clock::{Clock, MonotonicClock};
+use crate::counters::{Counters, Counting, stripe_count};
+use crate::error::{ConfigError, RateLimitExceeded};
+use crate::local::{LocalTokenBucket, OwnedLocalTokenBucket};
+use crate::quota::Quota;
+use crate::stats::RateLimiterStats;
+use crate::sync::{AtomicU64, Ordering};
+use crate::thread_number;
+use crate::token_bucket::core::{Core, View, budget};
+use crate::token_bucket::{TokenBucket, asked, exceeds, unusual};
+use crate::wait::Line;
+
+/// More stripes than this are never made.
+const MOST_STRIPES: usize = 64;
+
+/// A [`TokenBucket`] for cores that contend for it: with the same bound, several times as fast.
+///
+/// One word that all cores write costs the transfer of its cache line, and a reading of the clock, a decision. Here each
+/// thread takes from a *stripe* of its own that is filled from the word, a batch at a time: most calls read no clock and
+/// write to a line that no other core wants.
+///
+/// # Guarantee
+/// That of [`TokenBucket`], exactly: `burst + rate * (T + 1 ns)` over every interval. What stripes hold is taken out of
+/// the burst beforehand: they hold a sixteenth of it together, the word the rest. So one call gets [`capacity`](Self::capacity)
+/// permits at most: 15/16 of the burst, and 3/4 at least while there are [local](Self::local) stocks.
+///
+/// What stripes hold is not lost: who finds its own empty, and the word too, takes from the others before it is denied. A denial means that
+/// each place was seen empty during the call, but for what others were moving, and for stocks of workers.
+///
+/// With a burst that is too small to be divided (below 512 permits on two cores) it decides as a `TokenBucket` does. Time fills the
+/// word alone: a bucket of which all was taken is at 15/16 of the burst again when it is full.
+///
+/// # Waiting
+/// The line is that of the word; its head takes what stripes hold, too. Who waits is not overtaken in the word; what stripes hold
+/// already may be used meanwhile: a sixteenth of the burst at most.
+///
+/// # Progress
+/// Lock-free, as [`TokenBucket`]; a thread that is stopped while it fills a stripe leaves that one empty and delays nobody.
+///
+/// # Memory ordering
+/// None is promised.
+///
+/// # Complexity
+/// One exchange on the thread's own stripe; a batch is drawn with three more and two readings of the clock. A denial looks at all stripes. Memory:
+/// two cache lines a stripe, four stripes a core, 64 at most.
+///
+/// ```
+/// use sluicegate::{Quota, RateLimitExceeded, StripedTokenBucket};
+/// use std::sync::LazyLock;
+///
+/// static LIMIT: LazyLock<StripedTokenBucket> =
+///     LazyLock::new(|| StripedTokenBucket::new(Quota::per_hour(100_000)).expect("a valid quota"));
+///
+/// for _ in 0..100_000 {
+///     assert_eq!(LIMIT.try_acquire(), Ok(()));
+/// }
+/// assert!(matches!(LIMIT.try_acquire(), Err(RateLimitExceeded::Denied { .. })));
+/// ```
+pub struct StripedTokenBucket<C: Clock = MonotonicClock> {
+    /// A power of two of them.
+    stripes: Box<[CachePadded<Stripe>]>,
+    /// A [`Batch`]: what stripes are filled to now.
+    batch: AtomicU64,
+    /// All that is in no stripe; what stripes may hold is lent.
+    pub(crate) centre: TokenBucket<C>,
+}
+
+/// Opens the stripes again when it is dropped: after a change of quota, or a panic of the clock in it.
+struct Reopening<'a, C: Clock> {
+    bucket: &'a StripedTokenBucket<C>,
+    next: Batch,
+    /// What has no room in the word.
+    stock: u64,
+}
+
+impl<C: Clock> Drop for Reopening<'_, C> {
+    fn drop(&mut self) {
+        // Before others may fill them: it would come on top.
+        self.bucket.give_back(self.next, self.stock);
+        // Ordering: Relaxed; a stripe's word says whether it is of this generation.
+        self.bucket.batch.store(self.next.word(), Ordering::Relaxed);
+    }
+}
+
+#[cfg(feature = "std")]
+impl StripedTokenBucket {
+    /// A full bucket on the [`MonotonicClock`].
+    ///
+    /// # Errors
+    /// [`ConfigError`] if no bucket can keep `quota`: see [`Quota`].
+    ///
+    /// ```
+    /// use sluicegate::{Quota, StripedTokenBucket};
+    ///
+    /// let bucket = StripedTokenBucket::new(Quota::per_second(10_000))?;
+    /// assert_eq!(bucket.available(), 10_000);
+    /// assert_eq!(StripedTokenBucket::new(Quota::per_second(0)).unwrap_err().field(), "permits");
+    /// # Ok::<(), sluicegate::ConfigError>(())
+    /// ```
+    pub fn new(quota: Quota) -> Result<Self, ConfigError> {
+        Self::with_clock(quota, MonotonicClock::new())
+    }
+
+    /// A bucket with more to say: another clock, fewer permits at first, statistics.
+    pub fn builder(quota: Quota) -> StripedTokenBucketBuilder {
+        StripedTokenBucketBuilder::new(quota, MonotonicClock::new())
+    }
+}
+
+impl<C: Clock> StripedTokenBucket<C> {
+    /// A full bucket on another clock.
+    ///
+    /// # Errors
+    /// As [`new`](StripedTokenBucket::new).
+    pub fn with_clock(quota: Quota, clock: C) -> Result<Self, ConfigError> {
+        Self::build(quota, clock, Line::new(), quota.capacity())
+    }
+
+    /// One with `permits` in it, at most a burst.
+    fn build(quota: Quota, clock: C, line: Line, permits: u64) -> Result<Self, ConfigError> {
+        let stripes = stripes();
+        let batch = batch(&quota, stripes);
+        let lent = batch * stripes as u64;
+        let (left, scale) = Core::left_of(&quota, lent)?;
+        let core = Core::unstarted_lending(quota, scale, lent);
+        if permits < left.capacity() {
+            core.start_with(&clock, permits);
+        }
+        let batch = Batch::new(0, batch);
+        let mut rest = permits.saturating_sub(left.capacity());
+        let stripe = |_| {
+            let stock = rest.min(batch.permits());
+            rest -= stock;
+            CachePadded::new(Stripe::new(batch, stock))
+        };
+        Ok(Self {
+            stripes: (0..stripes).map(stripe).collect(),
+            batch: AtomicU64::new(batch.word()),
+            centre: TokenBucket { core, line, clock },
+        })
+    }
+
+    fn start_counting(&mut self) {
+        self.centre.core.start_counting(Counting::Bucket(Counters::new()));
+    }
+
+    /// How many there are.
+    pub(crate) fn stripes(&self) -> usize {
+        self.stripes.len()
+    }
+
+    #[inline(always)]
+    fn own(&self) -> &Stripe {
+        &self.stripes[thread_number::get() & (self.stripes.len() - 1)]
+    }
+
+    /// All stripes, the thread's own one first.
+    fn all(&self) -> impl Iterator<Item = &Stripe> {
+        let own = thread_number::get();
+        let at = move |i: usize| &*self.stripes[own.wrapping_add(i) & (self.stripes.len() - 1)];
+        (0..self.stripes.len()).map(at)
+    }
+
+    fn batch(&self) -> Batch {
+        // Ordering: Relaxed; a stripe's word says whether it is of this generation.
+        Batch::from_word(self.batch.load(Ordering::Relaxed))
+    }
+
+    /// Takes one permit, or nothing.
+    ///
+    /// # Errors
+    /// As [`try_acquire_n`](Self::try_acquire_n).
+    #[inline(always)]
+    pub fn try_acquire(&self) -> Result<(), RateLimitExceeded> {
+        self.try_acquire_n(1)
+    }
+
+    /// Takes `n` permits, or nothing. `n = 0` is `Ok` and takes nothing.
+    ///
+    /// # Errors
+    /// [`Denied`](RateLimitExceeded::Denied) if they are not there now, in the word and all stripes together, with the time
+    /// after which the same call succeeds if nobody else comes;
+    /// [`ExceedsCapacity`](RateLimitExceeded::ExceedsCapacity) if `n` is above [`capacity`](Self::capacity). Nothing was charged.
+    ///
+    /// ```
+    /// use sluicegate::{ManualClock, Quota, RateLimitExceeded, StripedTokenBucket};
+    ///
+    /// let bucket = StripedTokenBucket::with_clock(Quota::per_hour(1_600), ManualClock::new())?;
+    /// let most = bucket.capacity();
+    /// assert_eq!(bucket.try_acquire_n(most), Ok(()));
+    /// assert_eq!(bucket.try_acquire_n(1_600 - most), Ok(())); // what the stripes held, gathered
+    /// assert!(matches!(bucket.try_acquire_n(1), Err(RateLimitExceeded::Denied { .. })));
+    /// assert!(matches!(bucket.try_acquire_n(1_601), Err(RateLimitExceeded::ExceedsCapacity { .. })));
+    /// # Ok::<(), sluicegate::ConfigError>(())
+    /// ```
+    #[inline(always)]
+    pub fn try_acquire_n(&self, n: u64) -> Result<(), RateLimitExceeded> {
+        if n == 0 {
+            return Ok(());
+        }
+        let result = self.take_uncounted(n);
+        self.centre.core.count(result.is_ok());
+        result
+    }
+
+    #[inline(always)]
+    pub(crate) fn take_uncounted(&self, n: u64) -> Result<(), RateLimitExceeded> {
+        if self.own().take(n) {
+            return Ok(());
+        }
+        unusual();
+        // Inlined as far as a denial, so that a time to retry after that nobody reads costs nothing.
+        let view = self.centre.core.look(&self.centre.clock);
+        if !self.has(&view, n) && self.is_empty() {
+            return Err(self.centre.refuse(&view, n));
+        }
+        self.draw(view, n)
+    }
+
+    /// Whether the word has `n`: nothing while somebody waits.
+    #[inline(always)]
+    fn has(&self, view: &View, n: u64) -> bool {
+        view.params.available(view.instant, view.ticks) >= n
+    }
+
+    /// Whether all stripes are.
+    #[inline(always)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.stripes.iter().all(|stripe| stripe.stock() == 0)
+    }
+
+    /// From the word, with a batch for the own stripe if there is one; or from the stripes.
+    #[cold]
+    #[inline(never)]
+    fn draw(&self, mut view: View, n: u64) -> Result<(), RateLimitExceeded> {
+        loop {
+            if n > view.params.capacity() {
+                return Err(self.centre.refuse(&view, n));
+            }
+            if !self.has(&view, n) {
+                return self.gather(&view, n);
+            }
+            let there = view.params.available(view.instant, view.ticks);
+            let batch = self.batch();
+            if there > n && batch.permits() > 0 {
+                // Before the clock is read again: else one that is stopped behind its reading would find the word full, as
+                // it was, and bring a batch to a stripe that has been filled meanwhile: one batch too many.
+                if let Some(claim) = self.own().claim().filter(|claim| claim.is_of(batch)) {
+                    if self.fill(claim, batch, n) {
+                        return Ok(());
+                    }
+                }
+            }
+            // Also if somebody else is filling the stripe: that one may be stopped.
+            if let Some(Ok(())) = self.centre.take(view, n) {
+                return Ok(());
+            }
+            // Somebody was faster.
+            view = self.centre.core.look(&self.centre.clock);
+        }
+    }
+
+    /// Takes `n` from a stripe and the word, and what there is up to a batch into the stripe; or nothing.
+    fn fill(&self, claim: Claim<'_>, batch: Batch, n: u64) -> bool {
+        let stock = claim.stock();
+        if stock >= n {
+            // Somebody has filled it.
+            claim.leave(stock - n);
+            return true;
+        }
+        let need = n - stock;
+        let taken = self.centre.core.draw(&self.centre.clock, need, batch.permits());
+        let is_there = taken >= need;
+        if is_there {
+            claim.leave(taken - need);
+        }
+        is_there
+    }
+
+    /// From the stripes; the word has not enough of it, or somebody waits there.
+    fn gather(&self, view: &View, n: u64) -> Result<(), RateLimitExceeded> {
+        if n == 1 {
+            let is_there = self.all().any(|stripe| stripe.take(1));
+            return if is_there { Ok(()) } else { Err(self.centre.refuse(view, n)) };
+        }
+        self.gather_with(n, |rest| {
+            let result = if rest == 0 { Ok(()) } else { self.centre.take_uncounted(rest) };
+            result.map_err(|error| asked(error, n))
+        })
+    }
+
+    /// What stripes have of `n`, and from the word what is missing, which is for `take` to take: all of it, or nothing of both.
+    fn gather_with<E>(&self, n: u64, take: impl FnOnce(u64) -> Result<(), E>) -> Result<(), E> {
+        let mut held = 0;
+        // Claimed until it is known what comes of it, so that nobody fills a place that is to get its stock back.
+        let mut claims: [Option<Claim<'_>>; MOST_STRIPES] = [const { None }; MOST_STRIPES];
+        for (stripe, place) in self.all().filter(|stripe| stripe.stock() > 0).zip(&mut claims) {
+            let Some(claim) = stripe.claim() else {
+                continue;
+            };
+            held += claim.stock();
+            *place = Some(claim);
+            if held >= n {
+                break;
+            }
+        }
+        // If the clock is read, it is behind the claims.
+        take(n.saturating_sub(held))?;
+        let mut left = held.saturating_sub(n);
+        // What is left over stays in the last one.
+        for claim in claims.into_iter().rev().flatten() {
+            claim.leave(left);
+            left = 0;
+        }
+        Ok(())
+    }
+
+    /// Takes as many of `n` permits as there are, and tells how many: from 0 to `n`.
+    ///
+    /// ```
+    /// use sluicegate::{ManualClock, Quota, StripedTokenBucket};
+    ///
+    /// let bucket = StripedTokenBucket::with_clock(Quota::per_hour(10_000), ManualClock::new())?;
+    /// assert_eq!(bucket.try_acquire_up_to(9_999), 9_999);
+    /// assert_eq!(bucket.try_acquire_up_to(7), 1);
+    /// assert_eq!(bucket.try_acquire_up_to(7), 0);
+    /// # Ok::<(), sluicegate::ConfigError>(())
+    /// ```
+    #[must_use = "the permits are taken, and this is how many"]
+    pub fn try_acquire_up_to(&self, n: u64) -> u64 {
+        if n == 0 {
+            return 0;
+        }
+        let mut taken = self.own().take_up_to(n);
+        if taken < n {
+            let (core, clock, rest) = (&self.centre.core, &self.centre.clock, n - taken);
+            taken += core.update(clock, |params, instant, ticks| params.take_up_to(instant, ticks, rest));
+        }
+        for stripe in self.all() {
+            if taken == n {
+                break;
+            }
+            taken += stripe.take_up_to(n - taken);
+        }
+        self.centre.core.count(taken > 0);
+        taken
+    }
+
+    /// Gives `n` permits back, never above the burst: to the word, and what has no room there to the stripes.
+    ///
+    /// ```
+    /// use sluicegate::{ManualClock, Quota, StripedTokenBucket};
+    ///
+    /// let bucket = StripedTokenBucket::with_clock(Quota::per_hour(10_000), ManualClock::new())?;
+    /// assert_eq!(bucket.try_acquire_n(4_000), Ok(()));
+    /// bucket.refund(1_000);
+    /// assert_eq!(bucket.available(), 7_000);
+    /// bucket.refund(u64::MAX);
+    /// assert_eq!(bucket.available(), 10_000);
+    /// # Ok::<(), sluicegate::ConfigError>(())
+    /// ```
+    pub fn refund(&self, n: u64) {
+        let batch = self.batch();
+        let (given, waits) = self.centre.put_back(n);
+        if waits {
+            self.centre.line.wake_head();
+        }
+        self.give_back(batch, n - given);
+    }
+
+    /// To the stripes, as far as there is room.
+    fn give_back(&self, batch: Batch, mut n: u64) {
+        for stripe in self.all() {
+            if n == 0 {
+                break;
+            }
+            n -= stripe.give_back(batch, n);
+        }
+    }
+
+    /// The whole permits that are there now, in the word and all stripes. Stale as soon as it is told.
+    ///
+    /// One call gets [`capacity`](Self::capacity) of them at most.
+    #[must_use]
+    pub fn available(&self) -> u64 {
+        self.centre.available().saturating_add(self.stock())
+    }
+
+    fn stock(&self) -> u64 {
+        self.stripes.iter().map(|stripe| stripe.stock()).sum()
+    }
+
+    /// How long until `n` permits are there, if nobody else comes; zero if they are there now, and `Duration::MAX` where that
+    /// lies beyond the bucket's horizon. While others wait in line it is an estimate that counts the demand ahead.
+    ///
+    /// # Errors
+    /// [`ExceedsCapacity`](RateLimitExceeded::ExceedsCapacity) if `n` is above [`capacity`](Self::capacity).
+    ///
+    /// ```
+    /// use sluicegate::{ManualClock, Quota, StripedTokenBucket};
+    /// use std::time::Duration;
+    ///
+    /// let bucket = StripedTokenBucket::with_clock(Quota::per_second(1_000), ManualClock::new())?;
+    /// assert_eq!(bucket.time_to_available(900), Ok(Duration::ZERO));
+    /// assert_eq!(bucket.try_acquire_up_to(u64::MAX), 1_000);
+    /// assert_eq!(bucket.time_to_available(3), Ok(Duration::from_millis(3)));
+    /// assert!(bucket.time_to_available(1_001).is_err());
+    /// # Ok::<(), sluicegate::ConfigError>(())
+    /// ```
+    pub fn time_to_available(&self, n: u64) -> Result<Duration, RateLimitExceeded> {
+        let view = self.centre.core.look(&self.centre.clock);
+        let capacity = view.params.capacity();
+        if n > capacity {
+            return Err(exceeds(n, capacity));
+        }
+        self.centre.time_until(&view, n.saturating_sub(self.stock()))
+    }
+
+    /// The most that one call can get.
+    ///
+    /// ```
+    /// use sluicegate::{Quota, StripedTokenBucket};
+    ///
+    /// let bucket = StripedTokenBucket::new(Quota::per_second(1_000_000))?;
+    /// assert!(bucket.capacity() >= 1_000_000 * 15 / 16);
+    /// # Ok::<(), sluicegate::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn capacity(&self) -> u64 {
+        self.centre.core.look(&self.centre.clock).params.capacity()
+    }
+
+    /// The quota last set, as it was given.
+    ///
+    /// # Blocking
+    /// Waits for a [`set_quota`](Self::set_quota) under way.
+    pub fn quota(&self) -> Quota {
+        self.centre.quota()
+    }
+
+    /// Changes the quota while the bucket is in use: see [`TokenBucket::set_quota`].
+    ///
+    /// What stripes hold is gathered and counts as available. What threads are just moving into a stripe, and the stock of
+    /// [locals](Self::local), is dropped.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if no bucket can keep `quota`; then the old one stands.
+    ///
+    /// # Blocking
+    /// Waits for another setter; acquirers are never blocked.
+    ///
+    /// ```
+    /// use sluicegate::{ManualClock, Quota, StripedTokenBucket};
+    ///
+    /// let bucket = StripedTokenBucket::with_clock(Quota::per_second(10_000), ManualClock::new())?;
+    /// bucket.set_quota(Quota::per_second(16))?;
+    /// assert_eq!(bucket.try_acquire_up_to(u64::MAX), 16); // cut to the new burst, wherever it was
+    /// assert!(bucket.set_quota(Quota::per_second(0)).is_err());
+    /// assert_eq!(bucket.quota(), Quota::per_second(16));
+    /// # Ok::<(), sluicegate::ConfigError>(())
+    /// ```
+    pub fn set_quota(&self, quota: Quota) -> Result<(), ConfigError> {
+        let permits = batch(&quota, self.stripes.len());
+        let lent = permits * self.stripes.len() as u64;
+        let left = Core::left_of(&quota, lent)?;
+        let change = |core: &Core| {
+            // Until the quota is the new one nobody fills a stripe.
+            let old = self.batch();
+            let next = old.next();
+            // Ordering: Relaxed, as in `batch`.
+            self.batch.store(next.word(), Ordering::Relaxed);
+            let stock = self.stripes.iter().map(|stripe| stripe.empty_for(next)).sum();
+            let mut reopening = Reopening { bucket: self, next: next.with_permits(old.permits()), stock };
+            let (rest, waits) = core.change_lending(&self.centre.clock, &quota, left, lent, stock);
+            (reopening.next, reopening.stock) = (next.with_permits(permits), rest);
+            waits
+        };
+        if self.centre.core.while_setting(change) {
+            self.centre.line.wake_after_change(left.0.capacity());
+        }
+        Ok(())
+    }
+
+    /// What the bucket counted, local stocks included; `None` unless it was built with
+    /// [`stats`](StripedTokenBucketBuilder::stats).
+    #[must_use]
+    pub fn stats(&self) -> Option<RateLimiterStats> {
+        self.centre.stats()
+    }
+
+    /// A worker's own stock of this bucket: see [`LocalTokenBucket`].
+    pub fn local(&self) -> LocalTokenBucket<'_, C> {
+        LocalTokenBucket::of_striped(self)
+    }
+
+    /// The same with a share of the bucket: see [`OwnedLocalTokenBucket`].
+    pub fn local_owned(self: Arc<Self>) -> OwnedLocalTokenBucket<C> {
+        OwnedLocalTokenBucket::of_striped(self)
+    }
+}
+
+/// What one stripe may hold of a quota's burst.
+fn batch(quota: &Quota, stripes: usize) -> u64 {
+    budget(quota.capacity(), stripes as u64).min(LARGEST_BATCH)
+}
+
+/// As many as there are of counters; in the models two, so that one can take from another.
+pub(crate) fn stripes() -> usize {
+    if cfg!(any(loom, shuttle)) { 2 } else { stripe_count().min(MOST_STRIPES) }
+}
+
+impl<C: Clock> fmt::Debug for StripedTokenBucket<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StripedTokenBucket")
+            .field("quota", &self.quota())
+            .field("available", &self.available())
+            .field("stripes", &self.stripes.len())
+            .field("stats", &self.stats())
+            .finish_non_exhaustive()
+    }
+}

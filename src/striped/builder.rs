@@ -1,0 +1,95 @@
+//! A striped token bucket with more to say than a quota.
+
+use core::fmt;
+
+use super::StripedTokenBucket;
+use crate::clock::{Clock, MonotonicClock};
+use crate::error::ConfigError;
+use crate::quota::Quota;
+use crate::wait::Line;
+
+/// Builds a [`StripedTokenBucket`]; made by [`StripedTokenBucket::builder`].
+///
+/// ```
+/// use sluicegate::{ManualClock, Quota, StripedTokenBucket};
+///
+/// let bucket = StripedTokenBucket::builder(Quota::per_second(50_000))
+///     .clock(ManualClock::new()) // default: MonotonicClock
+///     .initial(500) // default: the burst
+///     .stats() // default: nothing is counted
+///     .build()?;
+/// assert_eq!(bucket.available(), 500);
+/// # Ok::<(), sluicegate::ConfigError>(())
+/// ```
+#[must_use = "a builder does nothing until `build`"]
+pub struct StripedTokenBucketBuilder<C: Clock = MonotonicClock> {
+    quota: Quota,
+    clock: C,
+    initial: Option<u64>,
+    stats: bool,
+    line: Line,
+}
+
+impl<C: Clock> StripedTokenBucketBuilder<C> {
+    /// The same as [`StripedTokenBucket::builder`] on another clock; the way to begin where there is no default one.
+    pub fn new(quota: Quota, clock: C) -> Self {
+        Self { quota, clock, initial: None, stats: false, line: Line::new() }
+    }
+
+    /// Another clock.
+    pub fn clock<D: Clock>(self, clock: D) -> StripedTokenBucketBuilder<D> {
+        let Self { quota, initial, stats, line, .. } = self;
+        StripedTokenBucketBuilder { quota, clock, initial, stats, line }
+    }
+
+    /// The permits that are there at first, instead of a whole burst; the rest comes at the rate, from `build` on.
+    pub fn initial(self, permits: u64) -> Self {
+        Self { initial: Some(permits), ..self }
+    }
+
+    /// Counts calls, without a locked instruction.
+    pub fn stats(self) -> Self {
+        Self { stats: true, ..self }
+    }
+
+    /// Refuses whoever would wait when so many do. Default: no bound.
+    #[cfg(feature = "async")]
+    pub fn max_waiters(mut self, waiters: usize) -> Self {
+        self.line.set_max_waiters(waiters);
+        self
+    }
+
+    /// The bucket.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if no bucket can keep the quota (see [`Quota`]), or `initial` is above the burst.
+    ///
+    /// ```
+    /// use sluicegate::{Quota, StripedTokenBucket};
+    ///
+    /// let error = StripedTokenBucket::builder(Quota::per_second(5)).initial(6).build().unwrap_err();
+    /// assert_eq!(error.field(), "initial");
+    /// ```
+    pub fn build(self) -> Result<StripedTokenBucket<C>, ConfigError> {
+        let burst = self.quota.capacity();
+        let permits = self.initial.unwrap_or(burst);
+        if permits > burst {
+            return Err(ConfigError::new("initial", "initial must be at most the burst").with_largest(burst));
+        }
+        let mut bucket = StripedTokenBucket::build(self.quota, self.clock, self.line, permits)?;
+        if self.stats {
+            bucket.start_counting();
+        }
+        Ok(bucket)
+    }
+}
+
+impl<C: Clock> fmt::Debug for StripedTokenBucketBuilder<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StripedTokenBucketBuilder")
+            .field("quota", &self.quota)
+            .field("initial", &self.initial)
+            .field("stats", &self.stats)
+            .finish_non_exhaustive()
+    }
+}
