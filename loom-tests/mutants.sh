@@ -142,7 +142,7 @@ local-keeps-its-loan ; local.rs ; s/if self\.loan\.generation == centre\.core\.g
 stock-is-not-returned ; local.rs ; s/take_back\(&centre\.clock, self\.loan, self\.stock\)/take_back(\&centre.clock, self.loan, 0 * self.stock)/ ; drop_draw
 own-stock-stays ; local.rs ; s/self\.stock = 0;(\s*Ok\(\(\)\))/$1/ ; gather_take
 waits-for-a-claim ; striped.rs ; s/(if self\.fill\(claim, batch, n\) \{\s*return Ok\(\(\)\);\s*\}\s*\})\s*\}(.*?)\/\/ Also if somebody.*?if let Some\(Ok\(\(\)\)\) = self\.centre\.take\(view, n\) \{\s*return Ok\(\(\)\);\s*\}/$1 } else if let Some(Ok(())) = self.centre.take(view, n) { return Ok(()); }/s ; draw_draw
-a-fraction-comes-twice ; token_bucket.rs ; s/\.div_ceil\(1 << params\.shift\(\)\)/ >> params.shift()/ ; in_fractions
+a-fraction-comes-twice ; striped.rs ; s/units\.div_ceil\(1 << shift\)/units >> shift/ ; in_fractions
 beyond-its-budget ; local.rs ; s/core\.draw\(&centre\.clock, need, self\.loan\.budget\)/core.draw(\&centre.clock, need, 2 * self.loan.budget)/ ; stalled_draw_take
 LIST
 }

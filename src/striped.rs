@@ -377,7 +377,8 @@ impl<C: Clock> StripedTokenBucket<C> {
     /// ```
     pub fn refund(&self, n: u64) {
         let batch = self.batch();
-        let (given, waits) = self.centre.put_back(n);
+        // What fills a part of a permit there is not to come a second time.
+        let (given, waits) = self.centre.put_back_by(n, |units, shift| units.div_ceil(1 << shift));
         if waits {
             self.centre.line.wake_head();
         }

@@ -268,16 +268,19 @@ impl<C: Clock> TokenBucket<C> {
         }
     }
 
-    /// Gives back, and tells how many permits had room, a part of one counted whole, and whether the head is to be woken.
+    /// Gives back, and tells how many whole permits had room, and whether the head is to be woken.
     #[inline]
     pub(crate) fn put_back(&self, n: u64) -> (u64, bool) {
+        self.put_back_by(n, |units, shift| units >> shift)
+    }
+
+    /// The same, with the permits counted as `count` does: of units, and the shift that makes a permit of them.
+    #[inline]
+    pub(crate) fn put_back_by(&self, n: u64, count: impl Fn(u64, u32) -> u64) -> (u64, bool) {
         self.core.update(&self.clock, |params, word, ticks| {
             let instant = word & INSTANT;
             match params.give_back(instant, ticks, n) {
-                Some(next) => {
-                    let permits = (instant - next).div_ceil(1 << params.shift());
-                    ((permits, word & WAIT != 0), Some(next | word & WAIT))
-                }
+                Some(next) => ((count(instant - next, params.shift()), word & WAIT != 0), Some(next | word & WAIT)),
                 None => ((0, false), None),
             }
         })
