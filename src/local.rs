@@ -165,6 +165,7 @@ impl<L: Lender> Stock<L> {
             self.lender.centre().core.count(outcome.is_ok());
             return outcome;
         }
+        // Should the quota change meanwhile the stock is used all the same: the call began before that.
         let need = n - self.stock;
         let rest = match self.lender.striped() {
             Some(striped) => block_on(Place::new(striped, need, timeout)),

@@ -227,19 +227,13 @@ impl<C: Clock> StripedTokenBucket<C> {
         unusual();
         // Inlined as far as a denial, so that a time to retry after that nobody reads costs nothing.
         let view = self.centre.core.look(&self.centre.clock);
-        if !self.has(&view, n) && self.is_empty() {
+        if view.params.available(view.instant, view.ticks) < n && self.is_empty() {
             return Err(self.centre.refuse(&view, n));
         }
         self.draw(view, n)
     }
 
-    /// Whether the word has `n`: nothing while somebody waits.
-    #[inline(always)]
-    fn has(&self, view: &View, n: u64) -> bool {
-        view.params.available(view.instant, view.ticks) >= n
-    }
-
-    /// Whether all stripes are.
+    /// Whether no stripe has any.
     #[inline(always)]
     pub(crate) fn is_empty(&self) -> bool {
         self.stripes.iter().all(|stripe| stripe.stock() == 0)
@@ -253,10 +247,11 @@ impl<C: Clock> StripedTokenBucket<C> {
             if n > view.params.capacity() {
                 return Err(self.centre.refuse(&view, n));
             }
-            if !self.has(&view, n) {
+            // Nothing while somebody waits.
+            let there = view.params.available(view.instant, view.ticks);
+            if there < n {
                 return self.gather(&view, n);
             }
-            let there = view.params.available(view.instant, view.ticks);
             let batch = self.batch();
             if there > n && batch.permits() > 0 {
                 // Before the clock is read again: else one that is stopped behind its reading would find the word full, as

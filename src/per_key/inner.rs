@@ -12,8 +12,7 @@ use super::cleanup::{Cleanup, NEWCOMER};
 use super::entry::{self, Decision, Entry, Full, Moved, Plain};
 use super::promoted::{KeyBucket, Promoted, User};
 use super::rules::Rules;
-use super::shards::Enter;
-use super::store::{Reserved, Store};
+use super::store::{Enter, Reserved, Store};
 use super::tier::Tier;
 use crate::algorithm::token_bucket::{Params, Take};
 use crate::clock::Clock;
@@ -214,9 +213,10 @@ impl<K: Eq + Hash, C: Clock> Inner<K, C> {
             Some(result) => Newcomer::from(result),
             None => Newcomer::NoPlace,
         };
-        let Some(mut reserved) = self.place(store, ticks).map(Some) else {
+        let mut reserved = self.place(store, ticks);
+        if reserved.is_none() {
             return no_place(ticks);
-        };
+        }
         if !self.rules.are_one() {
             // Others may have the place while the question is asked.
             reserved = None;
@@ -499,9 +499,10 @@ impl<K: Eq + Hash, C: Clock> Inner<K, C> {
         let waits = |wait| timeout.is_none_or(|timeout| duration(length, wait) <= timeout);
         each!(&self.stores, store => {
             let (hash, ticks) = (store.hash(key), self.clock.ticks());
-            self.tidy(store, ticks, NEWCOMER);
             loop {
-                let newcomer = match store.with(hash, key, |entry| self.take(entry, ticks, n, waits)) {
+                let known = store.with(hash, key, |entry| self.take(entry, ticks, n, waits));
+                self.tidy(store, ticks, if known.is_some() { 1 } else { NEWCOMER });
+                let newcomer = match known {
                     Some(result) => Newcomer::from(result),
                     None => self.newcomer(store, hash, key, ticks, n, waits),
                 };

@@ -11,7 +11,8 @@
 //! use     (read guard) MOVED -> users += 1.  Else (write guard) make the bucket at the word's instant, put it into the slab,
 //!         users += 1, mark MOVED
 //! leave   users -= 1; was the last one -> w = its word; t = clock; (write guard) still nobody, still w -> the key's word is
-//!         what that is under its rule at t, or the key goes if it was never charged; out of the slab. w changed -> again
+//!         what that is under its rule at t, or the key goes if it was never charged, under one quota all the time; out of the
+//!         slab. w changed -> again
 //! ```
 //!
 //! A sweep passes over a key in use. Locks are taken in the order shard, slab; a rule's lock by users, who hold no other

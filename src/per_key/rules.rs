@@ -21,7 +21,13 @@ pub(super) type QuotaFor<K> = Box<dyn Fn(&K) -> Option<Quota> + Send + Sync>;
 pub(super) struct Rules<K> {
     /// The limiter's own.
     own: Tier,
-    quota_for: Option<QuotaFor<K>>,
+    /// None if all keys have that.
+    others: Option<Box<Others<K>>>,
+}
+
+/// Who has another one.
+struct Others<K> {
+    quota_for: QuotaFor<K>,
     tiers: Tiers,
     /// Newcomers that are being asked for, in one of some lists by their hash.
     newcomers: [CachePadded<Mutex<Slab<Newcomer>>>; LISTS],
@@ -29,6 +35,16 @@ pub(super) struct Rules<K> {
 
 /// So that threads that let keys in seldom meet.
 const LISTS: usize = 16;
+
+impl<K> Others<K> {
+    fn ask(&self, key: &K, clock: &impl Clock) -> Option<Arc<Tier>> {
+        (self.quota_for)(key).map(|quota| self.tiers.get(quota, clock))
+    }
+
+    fn list(&self, hash: u64) -> &Mutex<Slab<Newcomer>> {
+        &self.newcomers[hash as usize % LISTS]
+    }
+}
 
 struct Newcomer {
     hash: u64,
@@ -45,13 +61,9 @@ pub(super) struct Rule<'a> {
 
 impl<K> Rules<K> {
     pub(super) fn new(own: Tier, quota_for: Option<QuotaFor<K>>) -> Self {
-        let list = |_| CachePadded::new(Mutex::new(Slab::new()));
-        Self { own, quota_for, tiers: Tiers::new(), newcomers: core::array::from_fn(list) }
-    }
-
-    fn list(&self, hash: u64) -> &Mutex<Slab<Newcomer>> {
-        // The upper bits name the place in a shard, some below them the shard.
-        &self.newcomers[hash as usize % LISTS]
+        let newcomers = || core::array::from_fn(|_| CachePadded::new(Mutex::new(Slab::new())));
+        let others = |quota_for| Box::new(Others { quota_for, tiers: Tiers::new(), newcomers: newcomers() });
+        Self { own, others: quota_for.map(others) }
     }
 
     #[inline(always)]
@@ -61,31 +73,31 @@ impl<K> Rules<K> {
 
     /// Whether all keys have the limiter's quota.
     pub(super) fn are_one(&self) -> bool {
-        self.quota_for.is_none()
+        self.others.is_none()
     }
 
     /// The tier of `key`, unless that is the limiter's own.
     pub(super) fn ask(&self, key: &K, clock: &impl Clock) -> Option<Arc<Tier>> {
-        let quota = self.quota_for.as_ref()?(key)?;
-        Some(self.tiers.get(quota, clock))
+        self.others.as_ref()?.ask(key, clock)
     }
 
     /// The same for one who is to be let in.
     pub(super) fn ask_for_newcomer(&self, hash: u64, key: &K, clock: &impl Clock) -> Rule<'_> {
         let mut rule = Rule { tier: None, place: None };
-        if !self.are_one() {
-            let newcomer = Newcomer { hash, is_out_of_date: false };
-            let list = self.list(hash);
-            rule.place = Some((list, lock(list).insert(newcomer)));
-            rule.tier = self.ask(key, clock);
+        if let Some(others) = &self.others {
+            let list = others.list(hash);
+            rule.place = Some((list, lock(list).insert(Newcomer { hash, is_out_of_date: false })));
+            rule.tier = others.ask(key, clock);
         }
         rule
     }
 
     /// Answers for newcomers of this hash that are on their way are out of date.
     pub(super) fn strike_out(&self, hash: u64) {
-        for (_, newcomer) in lock(self.list(hash)).iter_mut() {
-            newcomer.is_out_of_date |= newcomer.hash == hash;
+        if let Some(others) = &self.others {
+            for (_, newcomer) in lock(others.list(hash)).iter_mut() {
+                newcomer.is_out_of_date |= newcomer.hash == hash;
+            }
         }
     }
 

@@ -11,29 +11,11 @@ use core::ops::Range;
 use dashmap::{DashMap, SharedValue};
 use foldhash::fast::RandomState;
 
+use super::store::{Enter, Piece};
+
 /// Values by key.
 pub(super) struct Shards<K, V> {
     map: DashMap<K, V, RandomState>,
-}
-
-/// What is to be done about a key.
-pub(super) enum Enter<V, T> {
-    /// To be let in, with this value: it had none.
-    Insert(V, T),
-    Leave(T),
-    /// To come again.
-    Again,
-}
-
-/// What a piece of a sweep came to.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Piece {
-    /// Looked at.
-    pub(super) places: usize,
-    /// Keys.
-    pub(super) dropped: usize,
-    /// That was the last one of the shard.
-    pub(super) is_last: bool,
 }
 
 impl<K: Eq + Hash, V> Shards<K, V> {

@@ -5,23 +5,11 @@ use core::borrow::Borrow;
 use core::hash::Hash;
 use core::ops::Range;
 
+use super::store::{Enter, Piece};
 use crate::sync::RwLock;
 
 pub(super) struct Shards<K, V> {
     shard: RwLock<Vec<(K, V)>>,
-}
-
-pub(super) enum Enter<V, T> {
-    Insert(V, T),
-    Leave(T),
-    Again,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Piece {
-    pub(super) places: usize,
-    pub(super) dropped: usize,
-    pub(super) is_last: bool,
 }
 
 impl<K: Eq + Hash, V> Shards<K, V> {

@@ -8,7 +8,7 @@ use core::hash::Hash;
 use crossbeam_utils::CachePadded;
 
 use super::entry::{self, Entry};
-use super::shards::{Enter, Shards};
+use super::shards::Shards;
 use crate::algorithm::token_bucket::Params;
 use crate::sync::{AtomicU64, Ordering};
 use crate::word::{cas, raise};
@@ -36,20 +36,31 @@ impl<K, E> Drop for Reserved<'_, K, E> {
     }
 }
 
+/// What is to be done about a key.
+pub(super) enum Enter<V, T> {
+    /// To be let in, with this value: it had none.
+    Insert(V, T),
+    Leave(T),
+    /// To come again.
+    Again,
+}
+
+/// What a piece of a sweep of one shard came to.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Piece {
+    /// Looked at.
+    pub(super) places: usize,
+    /// Keys.
+    pub(super) dropped: usize,
+    /// That was the last one of the shard.
+    pub(super) is_last: bool,
+}
+
 /// Where a sweep goes on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Cursor {
     pub(super) shard: usize,
     pub(super) place: usize,
-}
-
-/// What a piece of it came to.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Swept {
-    /// Looked at.
-    pub(super) places: usize,
-    /// Keys.
-    pub(super) dropped: usize,
 }
 
 impl<K, E> Store<K, E> {
@@ -180,7 +191,7 @@ impl<K: Eq + Hash, E: Entry> Store<K, E> {
         full_at: u64,
         wait: bool,
         removed: &mut Vec<K>,
-    ) -> Option<Swept> {
+    ) -> Option<Piece> {
         let swept = self.swept.get(cursor.shard)?;
         let goes = |entry: &E| {
             let Ok(instant) = entry::look(entry.word()) else {
@@ -191,7 +202,8 @@ impl<K: Eq + Hash, E: Entry> Store<K, E> {
                 return false;
             }
             let goes = instant <= entry.params(own).fresh_instant(full_at);
-            // Before it is gone. Ordering: Relaxed; under the shard's guard, as all that raise it.
+            // Before it is gone.
+            // Ordering: Relaxed; under the shard's guard, as all that raise it.
             if goes && swept.load(Ordering::Relaxed) < full_at {
                 raise(swept, full_at);
             }
@@ -221,7 +233,7 @@ impl<K: Eq + Hash, E: Entry> Store<K, E> {
         wait: bool,
         goes: impl FnMut(&E) -> bool,
         removed: &mut Vec<K>,
-    ) -> Option<Swept> {
+    ) -> Option<Piece> {
         let places = cursor.place..cursor.place.saturating_add(places);
         let piece = self.shards.sweep(cursor.shard, places, wait, goes, removed, |keys| self.release(keys))?;
         if piece.is_last {
@@ -229,6 +241,6 @@ impl<K: Eq + Hash, E: Entry> Store<K, E> {
         } else {
             cursor.place += piece.places;
         }
-        Some(Swept { places: piece.places, dropped: piece.dropped })
+        Some(piece)
     }
 }
