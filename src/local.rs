@@ -111,10 +111,13 @@ impl<L: Lender> Stock<L> {
             }
             unusual();
             // Inlined as far as a denial, so that a time to retry after that nobody reads costs nothing.
-            let (view, need) = (centre.core.look(&centre.clock), n - self.stock);
-            let is_there = view.params.available(view.instant, view.ticks) >= need;
-            if !is_there && need <= view.params.capacity() && self.lender.striped().is_none_or(|all| all.is_empty()) {
-                return Err(centre.refuse(&view, need));
+            if let Some(view) = centre.core.look_usual(&centre.clock) {
+                let need = n - self.stock;
+                let is_there = view.params.available(view.instant, view.ticks) >= need;
+                if !is_there && need <= view.params.capacity() && self.lender.striped().is_none_or(|all| all.is_empty())
+                {
+                    return Err(centre.refuse(&view, need));
+                }
             }
         }
         self.draw(n)

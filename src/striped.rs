@@ -226,11 +226,12 @@ impl<C: Clock> StripedTokenBucket<C> {
         }
         unusual();
         // Inlined as far as a denial, so that a time to retry after that nobody reads costs nothing.
-        let view = self.centre.core.look(&self.centre.clock);
-        if view.params.available(view.instant, view.ticks) < n && self.is_empty() {
-            return Err(self.centre.refuse(&view, n));
+        if let Some(view) = self.centre.core.look_usual(&self.centre.clock) {
+            if view.params.available(view.instant, view.ticks) < n && self.is_empty() {
+                return Err(self.centre.refuse(&view, n));
+            }
         }
-        self.draw(view, n)
+        self.draw(n)
     }
 
     /// Whether no stripe has any.
@@ -242,8 +243,9 @@ impl<C: Clock> StripedTokenBucket<C> {
     /// From the word, with a batch for the own stripe if there is one; or from the stripes.
     #[cold]
     #[inline(never)]
-    fn draw(&self, mut view: View, n: u64) -> Result<(), RateLimitExceeded> {
+    fn draw(&self, n: u64) -> Result<(), RateLimitExceeded> {
         loop {
+            let view = self.centre.core.look(&self.centre.clock);
             if n > view.params.capacity() {
                 return Err(self.centre.refuse(&view, n));
             }
@@ -266,8 +268,7 @@ impl<C: Clock> StripedTokenBucket<C> {
             if let Some(Ok(())) = self.centre.take(view, n) {
                 return Ok(());
             }
-            // Somebody was faster.
-            view = self.centre.core.look(&self.centre.clock);
+            // Or somebody was faster.
         }
     }
 
