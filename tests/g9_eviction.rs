@@ -303,22 +303,43 @@ fn a_clock_set_back_after_an_eviction_finds_no_more_than_before() {
     }
 }
 
-/// Its key is its own alone, and new: that another key is forgotten between its reading and its charge is none of its
-/// business, for its clock runs on. Kills: no second reading of the clock.
+/// Lets keys of every shard in, and forgets them when they are full, after this reading and so many more.
+fn forget_all(limiter: &OnStopped<'static>, clock: &Arc<Stopped<'static>>, more: u32) {
+    let keys = 0..20_000;
+    assert!(keys.clone().all(|key| limiter.try_acquire(&key).is_ok()));
+    clock.time.advance(Duration::from_millis(101));
+    assert_eq!(limiter.cleanup(), keys.len());
+    if more > 0 {
+        let (limiter, stopped) = (Arc::clone(limiter), Arc::clone(clock));
+        clock.after_reading(1, move || forget_all(&limiter, &stopped, more - 1));
+    }
+}
+
+/// Its key is its own alone, and new: that other keys are forgotten between its reading and its charge is none of its
+/// business, for its clock runs on, however often that happens. Kills: no second reading of the clock; no third.
 #[test]
 fn a_newcomer_is_not_denied_because_another_key_was_forgotten() {
     let clock = Arc::new(Stopped::default());
     let limiter = PerKeyRateLimiter::builder(Quota::per_second(10).burst(1)).clock(Arc::clone(&clock));
-    let limiter = Arc::new(limiter.cleanup_interval(Duration::from_millis(100)).build().unwrap());
-    assert_eq!(limiter.try_acquire(&0), Ok(()));
-    clock.time.advance(Duration::from_secs(1));
-    let (others, time) = (Arc::clone(&limiter), clock.time.clone());
-    clock.after_reading(1, move || {
-        time.advance(Duration::from_micros(1));
-        assert_eq!(others.cleanup(), 1);
-    });
-    assert_eq!(limiter.try_acquire(&1), Ok(()));
+    let limiter = Arc::new(limiter.cleanup_interval(Duration::from_nanos(1)).build().unwrap());
+    let (others, stopped) = (Arc::clone(&limiter), Arc::clone(&clock));
+    clock.after_reading(1, move || forget_all(&others, &stopped, 3));
+    assert_eq!(limiter.try_acquire(&u32::MAX), Ok(()));
     assert!(clock.was_stopped());
+}
+
+/// One whose clock was set back learns so instead of asking for ever. Kills: asking again without a bound.
+#[test]
+fn a_newcomer_whose_clock_was_set_back_is_denied() {
+    let clock = Arc::new(Stopped::default());
+    let limiter = PerKeyRateLimiter::builder(Quota::per_second(10).burst(1)).clock(Arc::clone(&clock));
+    let limiter = Arc::new(limiter.cleanup_interval(Duration::from_nanos(1)).build().unwrap());
+    forget_all(&limiter, &clock, 0);
+    clock.time.set(Nanos::from_nanos(0));
+    // Each reading is later than the one before, and none is late enough.
+    let stopped = Arc::clone(&clock);
+    clock.after_reading(1, move || stopped.time.advance(Duration::from_nanos(1)));
+    assert!(matches!(limiter.try_acquire(&u32::MAX), Err(RateLimitExceeded::Denied { .. })));
 }
 
 /// The same with threads: each key is used once, so none is ever denied. Kills: no second reading of the clock.

@@ -222,7 +222,7 @@ impl<K: Eq + Hash, C: Clock> Inner<K, C> {
             reserved = None;
         }
         let mut key = key.to_owned();
-        let mut is_again = false;
+        let mut denied_by = 0;
         loop {
             let rule = self.rules.ask_for_newcomer(hash, &key, &self.clock);
             let tier = self.rules.tier(rule.tier.as_ref());
@@ -241,9 +241,10 @@ impl<K: Eq + Hash, C: Clock> Inner<K, C> {
                 if !rule.is_current() {
                     return Enter::Again;
                 }
-                let take = tier.params.take(store.fresh(hash, &tier.params), ticks, n);
+                let fresh = store.fresh(hash, &tier.params);
+                let take = tier.params.take(fresh, ticks, n);
                 let Take::Granted(instant) = take else {
-                    denied = Some(Decision::new(take, &tier.params, ticks));
+                    denied = Some((Decision::new(take, &tier.params, ticks), fresh));
                     return Enter::Again;
                 };
                 let tally = self.new_tally();
@@ -256,18 +257,18 @@ impl<K: Eq + Hash, C: Clock> Inner<K, C> {
                 Ok(newcomer) => return newcomer,
                 Err(key) => key,
             };
-            if let Some(denied) = denied {
-                // Somebody was dropped since the reading: by a clock that runs on, a new one is not older than that. One that
-                // has stepped back may be for long.
+            if let Some((denied, fresh)) = denied {
+                // Somebody was dropped since the reading: by a clock that runs on, a new one is not older than that, unless
+                // somebody was dropped again. One that has stepped back may be older for long.
                 let now = self.clock.ticks();
-                if now <= ticks || is_again {
+                if now <= ticks || fresh == denied_by {
                     match denied {
                         Decision::Denied(wait) if waits(wait) => {}
                         _ => self.count_total(false),
                     }
                     return Newcomer::Decided(denied);
                 }
-                (ticks, is_again) = (now, true);
+                (ticks, denied_by) = (now, fresh);
             }
         }
     }
