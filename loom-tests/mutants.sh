@@ -118,7 +118,7 @@ clock-before-claim ; striped.rs ; s/let view = self\.centre\.core\.look\(&self\.
 claimed-twice ; striped/stripe.rs ; s/while word & MARK == 0 \{/while word | MARK != 0 {/ ; draw_draw
 used-and-left ; striped.rs ; s/claim\.leave\(taken - need\)/claim.leave(taken)/ ; draw_draw
 claim-keeps-stock ; striped/stripe.rs ; s/let marked = \(word & !STOCK\) \| MARK;/let marked = word | MARK;/ ; gather_
-deposit-is-stored ; striped/stripe.rs ; s/let _ = cas\(&self\.stripe\.0, self\.marked, (.*?)\);/self.stripe.0.store($1, Ordering::Release);/ ; draw_set_quota
+deposit-is-stored ; striped/stripe.rs ; s/let is_back = cas\(&self\.stripe\.0, self\.marked, (.*?)\)\.is_ok\(\);/self.stripe.0.store($1, Ordering::Release); let is_back = true;/ ; draw_set_quota
 generation-stands ; striped/stripe.rs ; s/wrapping_add\(1 << GENERATION_SHIFT\)/wrapping_add(0 << GENERATION_SHIFT)/ ; refund_set_quota
 fills-any-generation ; striped.rs ; s/\.filter\(\|claim\| claim\.is_of\(batch\)\)/.filter(|claim| claim.is_of(batch) || n > 0)/ ; draw_set_quota
 refund-to-any-generation ; striped/stripe.rs ; s/ \|\| !batch\.is_of\(word\)// ; refund_set_quota
@@ -141,6 +141,12 @@ change-recalls-nothing ; token_bucket/core.rs ; s/self\.generation\.store\(gener
 local-keeps-its-loan ; local.rs ; s/if self\.loan\.generation == centre\.core\.generation\(\)/if self.loan.generation <= centre.core.generation()/ ; draw_set_quota
 stock-is-not-returned ; local.rs ; s/take_back\(&centre\.clock, self\.loan, self\.stock\)/take_back(\&centre.clock, self.loan, 0 * self.stock)/ ; drop_draw
 own-stock-stays ; local.rs ; s/self\.stock = 0;(\s*Ok\(\(\)\))/$1/ ; gather_take
+puts-without-fence ; striped/drained.rs ; s/(pub\(super\) fn end\(&self\) \{.*?)fence\(Ordering::SeqCst\);/$1/s ; fill_look
+looks-without-fence ; striped/drained.rs ; s/(is_ok\(\) \{.*?)fence\(Ordering::SeqCst\);/$1/s ; fill_look
+known-after-one-look ; striped/drained.rs ; s/if are_empty\(\) \{/if !self.is_known() {/ ; fill_look
+told-before-it-is-there ; striped/stripe.rs ; s/let is_back = (cas.*?);\s*if is_back && self\.stock > 0 \{\s*self\.drained\.end\(\);\s*\}/self.drained.end(); let _ = $1;/s ; fill_look
+claim-does-not-tell ; striped/stripe.rs ; s/self\.drained\.end\(\);/let _ = self.drained;/ ; _look
+refund-does-not-tell ; striped/stripes.rs ; s/if left < n \{/if left > n {/ ; refund_look
 waits-for-a-claim ; striped.rs ; s/(if self\.fill\(claim, batch, n\) \{\s*return Ok\(\(\)\);\s*\}\s*\})\s*\}(.*?)\/\/ Also if somebody.*?if let Some\(Ok\(\(\)\)\) = self\.centre\.take\(view, n\) \{\s*return Ok\(\(\)\);\s*\}/$1 } else if let Some(Ok(())) = self.centre.take(view, n) { return Ok(()); }/s ; draw_draw
 a-fraction-comes-twice ; striped.rs ; s/units\.div_ceil\(1 << shift\)/units >> shift/ ; in_fractions
 beyond-its-budget ; local.rs ; s/core\.draw\(&centre\.clock, need, self\.loan\.budget\)/core.draw(\&centre.clock, need, 2 * self.loan.budget)/ ; stalled_draw_take

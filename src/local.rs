@@ -7,9 +7,10 @@ use core::marker::PhantomData;
 #[cfg(feature = "async")]
 use core::time::Duration;
 
+use crate::algorithm::token_bucket::Take;
 use crate::clock::{Clock, MonotonicClock};
 use crate::error::RateLimitExceeded;
-use crate::striped::{StripedTokenBucket, stripes};
+use crate::striped::{StripedTokenBucket, count};
 use crate::token_bucket::core::{Busy, Loan};
 use crate::token_bucket::{TokenBucket, asked, unusual};
 #[cfg(feature = "async")]
@@ -80,7 +81,7 @@ impl<L: Lender> Stock<L> {
     /// A loan of the bucket's generation, if there is that much.
     fn renew(&mut self) {
         let centre = self.lender.centre();
-        let stripes = self.lender.striped().map_or_else(stripes, StripedTokenBucket::stripes);
+        let stripes = self.lender.striped().map_or_else(count, StripedTokenBucket::stripes);
         // Before: if the quota changes meanwhile there is another look.
         let generation = centre.core.generation();
         (self.stock, self.loan) = match centre.core.lend(&centre.clock, stripes as u64) {
@@ -113,10 +114,10 @@ impl<L: Lender> Stock<L> {
             // Inlined as far as a denial, so that a time to retry after that nobody reads costs nothing.
             if let Some(view) = centre.core.look_usual(&centre.clock) {
                 let need = n - self.stock;
-                let is_there = view.params.available(view.instant, view.ticks) >= need;
-                if !is_there && need <= view.params.capacity() && self.lender.striped().is_none_or(|all| all.is_empty())
+                let take = view.params.take(view.instant, view.ticks, need);
+                if matches!(take, Take::Denied(_)) && self.lender.striped().is_none_or(StripedTokenBucket::are_drained)
                 {
-                    return Err(centre.refuse(&view, need));
+                    return Err(centre.refused(take, &view, need));
                 }
             }
         }

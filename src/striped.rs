@@ -1,33 +1,30 @@
 //! The token bucket for cores that contend: permits in batches, beside the word.
 
 mod builder;
+mod drained;
 mod stripe;
+mod stripes;
 #[cfg(feature = "async")]
 mod wait;
 
-use ::alloc::boxed::Box;
 use ::alloc::sync::Arc;
 use ::core::fmt;
 use ::core::time::Duration;
 
-use crossbeam_utils::CachePadded;
-
 pub use self::builder::StripedTokenBucketBuilder;
-use self::stripe::{Batch, Claim, LARGEST_BATCH, Stripe};
+use self::stripe::{Batch, Claim, LARGEST_BATCH};
+pub(crate) use self::stripes::count;
+use self::stripes::{MOST, Stripes};
+use crate::algorithm::token_bucket::Take;
 use crate::clock::{Clock, MonotonicClock};
-use crate::counters::{Counters, Counting, stripe_count};
+use crate::counters::{Counters, Counting};
 use crate::error::{ConfigError, RateLimitExceeded};
 use crate::local::{LocalTokenBucket, OwnedLocalTokenBucket};
 use crate::quota::Quota;
 use crate::stats::RateLimiterStats;
-use crate::sync::{AtomicU64, Ordering};
-use crate::thread_number;
 use crate::token_bucket::core::{Core, View, budget};
 use crate::token_bucket::{TokenBucket, asked, exceeds, unusual};
 use crate::wait::Line;
-
-/// More stripes than this are never made.
-const MOST_STRIPES: usize = 64;
 
 /// A [`TokenBucket`] for cores that contend for it: with the same bound, several times as fast.
 ///
@@ -57,8 +54,9 @@ const MOST_STRIPES: usize = 64;
 /// None is promised.
 ///
 /// # Complexity
-/// One exchange on the thread's own stripe; a batch is drawn with three more and two readings of the clock. A denial looks at all stripes. Memory:
-/// two cache lines a stripe, four stripes a core, 64 at most.
+/// One exchange on the thread's own stripe; a batch is drawn with three more and two readings of the clock. A denial looks at
+/// one word more than a [`TokenBucket`]'s, and at all stripes if it is the first one since permits came into any. Memory: two
+/// cache lines a stripe, four stripes a core, 64 at most.
 ///
 /// ```
 /// use sluicegate::{Quota, RateLimitExceeded, StripedTokenBucket};
@@ -73,10 +71,7 @@ const MOST_STRIPES: usize = 64;
 /// assert!(matches!(LIMIT.try_acquire(), Err(RateLimitExceeded::Denied { .. })));
 /// ```
 pub struct StripedTokenBucket<C: Clock = MonotonicClock> {
-    /// A power of two of them.
-    stripes: Box<[CachePadded<Stripe>]>,
-    /// A [`Batch`]: what stripes are filled to now.
-    batch: AtomicU64,
+    stripes: Stripes,
     /// All that is in no stripe; what stripes may hold is lent.
     pub(crate) centre: TokenBucket<C>,
 }
@@ -92,9 +87,8 @@ struct Reopening<'a, C: Clock> {
 impl<C: Clock> Drop for Reopening<'_, C> {
     fn drop(&mut self) {
         // Before others may fill them: it would come on top.
-        self.bucket.give_back(self.next, self.stock);
-        // Ordering: Relaxed; a stripe's word says whether it is of this generation.
-        self.bucket.batch.store(self.next.word(), Ordering::Relaxed);
+        self.bucket.stripes.give_back(self.next, self.stock);
+        self.bucket.stripes.set_batch(self.next);
     }
 }
 
@@ -134,7 +128,7 @@ impl<C: Clock> StripedTokenBucket<C> {
 
     /// One with `permits` in it, at most a burst.
     fn build(quota: Quota, clock: C, line: Line, permits: u64) -> Result<Self, ConfigError> {
-        let stripes = stripes();
+        let stripes = count();
         let batch = batch(&quota, stripes);
         let lent = batch * stripes as u64;
         let (left, scale) = Core::left_of(&quota, lent)?;
@@ -142,16 +136,8 @@ impl<C: Clock> StripedTokenBucket<C> {
         if permits < left.capacity() {
             core.start_with(&clock, permits);
         }
-        let batch = Batch::new(0, batch);
-        let mut rest = permits.saturating_sub(left.capacity());
-        let stripe = |_| {
-            let stock = rest.min(batch.permits());
-            rest -= stock;
-            CachePadded::new(Stripe::new(batch, stock))
-        };
         Ok(Self {
-            stripes: (0..stripes).map(stripe).collect(),
-            batch: AtomicU64::new(batch.word()),
+            stripes: Stripes::new(Batch::new(0, batch), permits.saturating_sub(left.capacity())),
             centre: TokenBucket { core, line, clock },
         })
     }
@@ -160,26 +146,9 @@ impl<C: Clock> StripedTokenBucket<C> {
         self.centre.core.start_counting(Counting::Bucket(Counters::new()));
     }
 
-    /// How many there are.
+    /// How many stripes there are.
     pub(crate) fn stripes(&self) -> usize {
         self.stripes.len()
-    }
-
-    #[inline(always)]
-    fn own(&self) -> &Stripe {
-        &self.stripes[thread_number::get() & (self.stripes.len() - 1)]
-    }
-
-    /// All stripes, the thread's own one first.
-    fn all(&self) -> impl Iterator<Item = &Stripe> {
-        let own = thread_number::get();
-        let at = move |i: usize| &*self.stripes[own.wrapping_add(i) & (self.stripes.len() - 1)];
-        (0..self.stripes.len()).map(at)
-    }
-
-    fn batch(&self) -> Batch {
-        // Ordering: Relaxed; a stripe's word says whether it is of this generation.
-        Batch::from_word(self.batch.load(Ordering::Relaxed))
     }
 
     /// Takes one permit, or nothing.
@@ -221,14 +190,15 @@ impl<C: Clock> StripedTokenBucket<C> {
 
     #[inline(always)]
     pub(crate) fn take_uncounted(&self, n: u64) -> Result<(), RateLimitExceeded> {
-        if self.own().take(n) {
+        if self.stripes.own().take(n) {
             return Ok(());
         }
         unusual();
         // Inlined as far as a denial, so that a time to retry after that nobody reads costs nothing.
         if let Some(view) = self.centre.core.look_usual(&self.centre.clock) {
-            if view.params.available(view.instant, view.ticks) < n && self.is_empty() {
-                return Err(self.centre.refuse(&view, n));
+            let take = view.params.take(view.instant, view.ticks, n);
+            if !matches!(take, Take::Granted(_)) && self.are_drained() {
+                return Err(self.centre.refused(take, &view, n));
             }
         }
         self.draw(n)
@@ -236,8 +206,8 @@ impl<C: Clock> StripedTokenBucket<C> {
 
     /// Whether no stripe has any.
     #[inline(always)]
-    pub(crate) fn is_empty(&self) -> bool {
-        self.stripes.iter().all(|stripe| stripe.stock() == 0)
+    pub(crate) fn are_drained(&self) -> bool {
+        self.stripes.are_drained()
     }
 
     /// From the word, with a batch for the own stripe if there is one; or from the stripes.
@@ -254,11 +224,11 @@ impl<C: Clock> StripedTokenBucket<C> {
             if there < n {
                 return self.gather(&view, n);
             }
-            let batch = self.batch();
+            let batch = self.stripes.batch();
             if there > n && batch.permits() > 0 {
                 // Before the clock is read again: else one that is stopped behind its reading would find the word full, as
                 // it was, and bring a batch to a stripe that has been filled meanwhile: one batch too many.
-                if let Some(claim) = self.own().claim().filter(|claim| claim.is_of(batch)) {
+                if let Some(claim) = self.stripes.claim_own().filter(|claim| claim.is_of(batch)) {
                     if self.fill(claim, batch, n) {
                         return Ok(());
                     }
@@ -292,8 +262,7 @@ impl<C: Clock> StripedTokenBucket<C> {
     /// From the stripes; the word has not enough of it, or somebody waits there.
     fn gather(&self, view: &View, n: u64) -> Result<(), RateLimitExceeded> {
         if n == 1 {
-            let is_there = self.all().any(|stripe| stripe.take(1));
-            return if is_there { Ok(()) } else { Err(self.centre.refuse(view, n)) };
+            return if self.stripes.take_one() { Ok(()) } else { Err(self.centre.refuse(view, n)) };
         }
         self.gather_with(n, |rest| {
             let result = if rest == 0 { Ok(()) } else { self.centre.take_uncounted(rest) };
@@ -305,11 +274,8 @@ impl<C: Clock> StripedTokenBucket<C> {
     fn gather_with<E>(&self, n: u64, take: impl FnOnce(u64) -> Result<(), E>) -> Result<(), E> {
         let mut held = 0;
         // Claimed until it is known what comes of it, so that nobody fills a place that is to get its stock back.
-        let mut claims: [Option<Claim<'_>>; MOST_STRIPES] = [const { None }; MOST_STRIPES];
-        for (stripe, place) in self.all().filter(|stripe| stripe.stock() > 0).zip(&mut claims) {
-            let Some(claim) = stripe.claim() else {
-                continue;
-            };
+        let mut claims: [Option<Claim<'_>>; MOST] = [const { None }; MOST];
+        for (claim, place) in self.stripes.claims().zip(&mut claims) {
             held += claim.stock();
             *place = Some(claim);
             if held >= n {
@@ -343,17 +309,12 @@ impl<C: Clock> StripedTokenBucket<C> {
         if n == 0 {
             return 0;
         }
-        let mut taken = self.own().take_up_to(n);
+        let mut taken = self.stripes.own().take_up_to(n);
         if taken < n {
             let (core, clock, rest) = (&self.centre.core, &self.centre.clock, n - taken);
             taken += core.update(clock, |params, instant, ticks| params.take_up_to(instant, ticks, rest));
         }
-        for stripe in self.all() {
-            if taken == n {
-                break;
-            }
-            taken += stripe.take_up_to(n - taken);
-        }
+        taken += self.stripes.take_up_to(n - taken);
         self.centre.core.count(taken > 0);
         taken
     }
@@ -372,23 +333,13 @@ impl<C: Clock> StripedTokenBucket<C> {
     /// # Ok::<(), sluicegate::ConfigError>(())
     /// ```
     pub fn refund(&self, n: u64) {
-        let batch = self.batch();
+        let batch = self.stripes.batch();
         // What fills a part of a permit there is not to come a second time.
         let (given, waits) = self.centre.put_back_by(n, |units, shift| units.div_ceil(1 << shift));
         if waits {
             self.centre.line.wake_head();
         }
-        self.give_back(batch, n - given);
-    }
-
-    /// To the stripes, as far as there is room.
-    fn give_back(&self, batch: Batch, mut n: u64) {
-        for stripe in self.all() {
-            if n == 0 {
-                break;
-            }
-            n -= stripe.give_back(batch, n);
-        }
+        self.stripes.give_back(batch, n - given);
     }
 
     /// The whole permits that are there now, in the word and all stripes. Stale as soon as it is told.
@@ -396,11 +347,7 @@ impl<C: Clock> StripedTokenBucket<C> {
     /// One call gets [`capacity`](Self::capacity) of them at most.
     #[must_use]
     pub fn available(&self) -> u64 {
-        self.centre.available().saturating_add(self.stock())
-    }
-
-    fn stock(&self) -> u64 {
-        self.stripes.iter().map(|stripe| stripe.stock()).sum()
+        self.centre.available().saturating_add(self.stripes.stock())
     }
 
     /// How long until `n` permits are there, if nobody else comes; zero if they are there now, and `Duration::MAX` where that
@@ -426,7 +373,7 @@ impl<C: Clock> StripedTokenBucket<C> {
         if n > capacity {
             return Err(exceeds(n, capacity));
         }
-        self.centre.time_until(&view, n.saturating_sub(self.stock()))
+        self.centre.time_until(&view, n.saturating_sub(self.stripes.stock()))
     }
 
     /// The most that one call can get.
@@ -478,11 +425,10 @@ impl<C: Clock> StripedTokenBucket<C> {
         let left = Core::left_of(&quota, lent)?;
         let change = |core: &Core| {
             // Until the quota is the new one nobody fills a stripe.
-            let old = self.batch();
+            let old = self.stripes.batch();
             let next = old.next();
-            // Ordering: Relaxed, as in `batch`.
-            self.batch.store(next.word(), Ordering::Relaxed);
-            let stock = self.stripes.iter().map(|stripe| stripe.empty_for(next)).sum();
+            self.stripes.set_batch(next);
+            let stock = self.stripes.empty_for(next);
             let mut reopening = Reopening { bucket: self, next: next.with_permits(old.permits()), stock };
             let (rest, waits) = core.change_lending(&self.centre.clock, &quota, left, lent, stock);
             (reopening.next, reopening.stock) = (next.with_permits(permits), rest);
@@ -515,11 +461,6 @@ impl<C: Clock> StripedTokenBucket<C> {
 /// What one stripe may hold of a quota's burst.
 fn batch(quota: &Quota, stripes: usize) -> u64 {
     budget(quota.capacity(), stripes as u64).min(LARGEST_BATCH)
-}
-
-/// As many as there are of counters; in the models two, so that one can take from another.
-pub(crate) fn stripes() -> usize {
-    if cfg!(any(loom, shuttle)) { 2 } else { stripe_count().min(MOST_STRIPES) }
 }
 
 impl<C: Clock> fmt::Debug for StripedTokenBucket<C> {

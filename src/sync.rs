@@ -7,11 +7,11 @@ pub(crate) use atomic_float::AtomicF64;
 /// For counters that no decision on a permit reads: the models do not explore what may be seen of them.
 pub(crate) use core::sync::atomic::AtomicU64 as UnmodelledU64;
 #[cfg(not(any(loom, shuttle)))]
-pub(crate) use core::sync::atomic::{AtomicU64, Ordering};
+pub(crate) use core::sync::atomic::{AtomicU64, Ordering, fence};
 #[cfg(loom)]
-pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
+pub(crate) use loom::sync::atomic::{AtomicU64, Ordering, fence};
 #[cfg(shuttle)]
-pub(crate) use shuttle::sync::atomic::{AtomicU64, Ordering};
+pub(crate) use shuttle::sync::atomic::{AtomicU64, Ordering, fence};
 
 #[cfg(all(loom, feature = "per-key"))]
 pub(crate) use loom::sync::RwLock;

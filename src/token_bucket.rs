@@ -484,9 +484,14 @@ impl<C: Clock> TokenBucket<C> {
     }
 
     /// What it comes to that `n` permits are not there on this view.
-    #[inline(always)]
     pub(crate) fn refuse(&self, view: &View, n: u64) -> RateLimitExceeded {
-        match view.params.take(view.instant, view.ticks, n) {
+        self.refused(view.params.take(view.instant, view.ticks, n), view, n)
+    }
+
+    /// What it comes to that this `take` of `n` permits was not granted.
+    #[inline(always)]
+    pub(crate) fn refused(&self, take: Take, view: &View, n: u64) -> RateLimitExceeded {
+        match take {
             Take::Impossible => exceeds(n, view.params.capacity()),
             _ if view.instant & WAIT != 0 => RateLimitExceeded::Denied { retry_after: self.wait_in_line(n) },
             Take::Denied(target) => self.denied(view.params.wait(target, view.ticks)),

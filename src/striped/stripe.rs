@@ -15,6 +15,7 @@
 //! A change of quota writes all stripes with the next generation. A claimant that comes back finds another word, and drops what
 //! it has; unless there were 2^31 changes while it was stopped.
 
+use super::drained::Drained;
 use crate::sync::{AtomicU64, Ordering};
 use crate::word::cas;
 
@@ -72,6 +73,8 @@ pub(super) struct Stripe(AtomicU64);
 /// A stripe's stock, in the hands of one thread. Dropped, it is back as it was.
 pub(super) struct Claim<'a> {
     stripe: &'a Stripe,
+    /// To be told of stock that is put back.
+    drained: &'a Drained,
     /// As it stands in the word, with MARK.
     marked: u64,
     stock: u64,
@@ -121,13 +124,13 @@ impl Stripe {
     }
 
     /// Takes all that is there into the caller's hands, unless somebody else has.
-    pub(super) fn claim(&self) -> Option<Claim<'_>> {
+    pub(super) fn claim<'a>(&'a self, drained: &'a Drained) -> Option<Claim<'a>> {
         // Ordering: Relaxed, as in `take`.
         let mut word = self.0.load(Ordering::Relaxed);
         while word & MARK == 0 {
             let marked = (word & !STOCK) | MARK;
             match cas(&self.0, word, marked) {
-                Ok(_) => return Some(Claim { stripe: self, marked, stock: word & STOCK }),
+                Ok(_) => return Some(Claim { stripe: self, drained, marked, stock: word & STOCK }),
                 Err(observed) => word = observed,
             }
         }
@@ -182,6 +185,9 @@ impl Claim<'_> {
 impl Drop for Claim<'_> {
     fn drop(&mut self) {
         // Fails if the quota has changed meanwhile: then it is dropped.
-        let _ = cas(&self.stripe.0, self.marked, (self.marked & !MARK) | self.stock);
+        let is_back = cas(&self.stripe.0, self.marked, (self.marked & !MARK) | self.stock).is_ok();
+        if is_back && self.stock > 0 {
+            self.drained.end();
+        }
     }
 }

@@ -30,7 +30,7 @@ impl<C: Clock> Source for StripedTokenBucket<C> {
 
     fn serve(&self, look: &mut Look, n: u64, others: bool) -> Serve {
         match self.centre.serve(look, n, others) {
-            Serve::Later(_) if !self.is_empty() => {}
+            Serve::Later(_) if !self.stripes.are_empty() => {}
             served => return served,
         }
         // The head has what stripes hold, too: nobody else can give it to it.
@@ -50,7 +50,7 @@ impl<C: Clock> Source for StripedTokenBucket<C> {
     }
 
     fn estimate(&self, look: &Look, ahead: u64, n: u64) -> Duration {
-        let stock = self.stock();
+        let stock = self.stripes.stock();
         let of_ahead = stock.min(ahead);
         self.centre.estimate(look, ahead - of_ahead, n.saturating_sub(stock - of_ahead))
     }
