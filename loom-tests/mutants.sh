@@ -138,7 +138,7 @@ lenders-do-not-exclude ; token_bucket/core/loan.rs ; s/(fn lend.*?)let _guard = 
 any-loan-comes-back ; token_bucket/core/loan.rs ; s/loan\.generation != self\.generation\(\)/loan.generation > self.generation()/ ; drop_set_quota
 loan-does-not-end ; token_bucket/core/loan.rs ; s/self\.history\.lent\(\) - loan\.budget/self.history.lent() - 0 * loan.budget/ ; drop_
 change-recalls-nothing ; token_bucket/core.rs ; s/self\.generation\.store\(generation\.wrapping_add\(1\)/self.generation.store(generation.wrapping_add(0)/ ; set_quota
-local-keeps-its-loan ; local.rs ; s/if self\.loan\.generation == centre\.core\.generation\(\)/if self.loan.generation <= centre.core.generation()/ ; draw_set_quota
+local-keeps-its-loan ; local.rs ; s/let has = self\.loan\.generation == self\.lender\.centre\(\)\.core\.generation\(\) && n/let has = n/ ; draw_set_quota
 stock-is-not-returned ; local.rs ; s/take_back\(&centre\.clock, self\.loan, self\.stock\)/take_back(\&centre.clock, self.loan, 0 * self.stock)/ ; drop_draw
 own-stock-stays ; local.rs ; s/self\.stock = 0;(\s*Ok\(\(\)\))/$1/ ; gather_take
 puts-without-fence ; striped/drained.rs ; s/(pub\(super\) fn end\(&self\) \{.*?)fence\(Ordering::SeqCst\);/$1/s ; fill_look

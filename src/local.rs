@@ -97,28 +97,37 @@ impl<L: Lender> Stock<L> {
         if n == 0 {
             return Ok(());
         }
-        let result = self.take(n);
+        if self.take_own(n) {
+            self.lender.centre().core.count(true);
+            return Ok(());
+        }
+        unusual();
+        let result = self.take_more(n);
         self.lender.centre().core.count(result.is_ok());
         result
     }
 
+    /// Takes `n` permits of the stock, if it has them and its quota is not over.
     #[inline(always)]
-    fn take(&mut self, n: u64) -> Result<(), RateLimitExceeded> {
+    fn take_own(&mut self, n: u64) -> bool {
+        let has = self.loan.generation == self.lender.centre().core.generation() && n <= self.stock;
+        if has {
+            self.stock -= n;
+        }
+        has
+    }
+
+    /// Takes `n` permits, which the stock has not, or has of a quota that is over.
+    #[inline(always)]
+    fn take_more(&mut self, n: u64) -> Result<(), RateLimitExceeded> {
         let centre = self.lender.centre();
-        if self.loan.generation == centre.core.generation() {
-            if n <= self.stock {
-                self.stock -= n;
-                return Ok(());
-            }
-            unusual();
-            // Inlined as far as a denial, so that a time to retry after that nobody reads costs nothing.
-            if let Some(view) = centre.core.look_usual(&centre.clock) {
-                let need = n - self.stock;
-                let take = view.params.take(view.instant, view.ticks, need);
-                if matches!(take, Take::Denied(_)) && self.lender.striped().is_none_or(StripedTokenBucket::are_drained)
-                {
-                    return Err(centre.refused(take, &view, need));
-                }
+        // Inlined as far as a denial, so that a time to retry after that nobody reads costs nothing.
+        let view = centre.core.look_usual(&centre.clock).filter(|_| self.loan.generation == centre.core.generation());
+        if let Some(view) = view {
+            let need = n - self.stock;
+            let take = view.params.take(view.instant, view.ticks, need);
+            if matches!(take, Take::Denied(_)) && self.lender.striped().is_none_or(StripedTokenBucket::are_drained) {
+                return Err(centre.refused(take, &view, need));
             }
         }
         self.draw(n)
@@ -164,7 +173,7 @@ impl<L: Lender> Stock<L> {
         if n == 0 {
             return Ok(());
         }
-        let outcome = self.take(n);
+        let outcome = if self.take_own(n) { Ok(()) } else { self.take_more(n) };
         if !matches!(outcome, Err(RateLimitExceeded::Denied { .. })) {
             self.lender.centre().core.count(outcome.is_ok());
             return outcome;

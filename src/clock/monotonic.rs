@@ -138,7 +138,8 @@ mod source {
             })
         }
 
-        #[inline]
+        // Always: beside a call, what a decision holds in registers is spilled.
+        #[inline(always)]
         fn ticks(&self) -> u64 {
             match RAW.get() {
                 Some(raw) => raw.counter.raw(),

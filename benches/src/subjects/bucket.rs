@@ -27,6 +27,8 @@ pub const OURS: &str = "sluicegate";
 pub const STRIPED: &str = "sluicegate_striped";
 /// Of the same where each thread has a stock of its own.
 pub const LOCAL: &str = "sluicegate_local";
+/// Of what no stock can be faster than: a thread's own number, in memory, is counted down.
+pub const COUNTDOWN: &str = "countdown";
 
 /// All suites.
 pub(super) fn suites() -> Vec<Suite> {
@@ -194,8 +196,30 @@ fn local(work: Work) -> Subject {
     })
 }
 
+/// What the harness itself costs: all that is not a limiter.
+fn countdown(work: Work) -> Subject {
+    Subject::timed(
+        COUNTDOWN,
+        work.name(),
+        true,
+        || (),
+        |(), threads, calls| {
+            harness::run_each(
+                threads,
+                calls,
+                || u64::MAX,
+                |left: &mut u64| {
+                    *left -= 1;
+                    *left > 0
+                },
+            )
+        },
+    )
+}
+
 fn everybody(work: Work) -> Vec<Subject> {
-    vec![
+    let floor = (work.outcome() == Outcome::Granted).then(|| countdown(work));
+    let limiters = [
         subject(OURS, work, Load::bucket),
         subject(STRIPED, work, Load::striped),
         local(work),
@@ -205,5 +229,6 @@ fn everybody(work: Work) -> Vec<Subject> {
         subject("std_mutex_monotonic", work, |load| -> StdMonotonic { load.mutex(MonotonicClock::new()) }),
         subject("parking_lot_instant", work, |load| -> ParkingLotInstant { load.mutex(InstantTime) }),
         subject("parking_lot_monotonic", work, |load| -> ParkingLotMonotonic { load.mutex(MonotonicClock::new()) }),
-    ]
+    ];
+    limiters.into_iter().chain(floor).collect()
 }
