@@ -200,6 +200,35 @@ impl<C: Clock> AdaptiveRateLimiter<C> {
         view.and_then(|view| self.bucket.take(view, n))
     }
 
+    /// Whether `n` permits are there, and the reading of the clock at which they are; not counted.
+    #[inline(always)]
+    pub(crate) fn peek(&self, n: u64) -> Result<u64, RateLimitExceeded> {
+        let usual = self.bucket.core.look_usual(&self.bucket.clock);
+        let usual = usual.filter(|view| self.gate.is_open(view.ticks) && view.grants(n));
+        usual.map_or_else(|| self.peek_unusually(n), |view| Ok(view.ticks))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn peek_unusually(&self, n: u64) -> Result<u64, RateLimitExceeded> {
+        let view = self.look();
+        match self.time_until(&view, n)? {
+            Duration::ZERO => Ok(view.ticks),
+            retry_after => Err(RateLimitExceeded::Denied { retry_after }),
+        }
+    }
+
+    /// Takes them at that reading, if they are still there; a call that is denied is not counted.
+    #[inline(always)]
+    pub(crate) fn take_at(&self, n: u64, clock: &impl Clock) -> bool {
+        let view = self.bucket.core.look_usual(clock).filter(|view| self.gate.is_open(view.ticks));
+        let taken = matches!(view.and_then(|view| self.bucket.take(view, n)), Some(Ok(())));
+        if taken {
+            self.counters.record(true, n);
+        }
+        taken
+    }
+
     #[cold]
     #[inline(never)]
     fn take_unusually_counted(&self, n: u64) -> Result<(), RateLimitExceeded> {

@@ -7,8 +7,10 @@ extern crate alloc;
 mod adaptive;
 mod algorithm;
 mod clock;
+mod compose;
 mod counters;
 mod error;
+mod limiter;
 mod local;
 mod nanos;
 mod params;
@@ -39,7 +41,11 @@ pub use crate::clock::TokioClock;
 pub use crate::clock::{Clock, MonotonicClock};
 #[cfg(feature = "std")]
 pub use crate::clock::{CoarseClock, ManualClock};
+#[cfg(feature = "async")]
+pub use crate::compose::AcquireAll;
+pub use crate::compose::{AllOf, all_of};
 pub use crate::error::{ConfigError, RateLimitExceeded};
+pub use crate::limiter::Limiter;
 pub use crate::local::{LocalTokenBucket, OwnedLocalTokenBucket};
 pub use crate::nanos::{Nanos, TickLength};
 #[cfg(all(feature = "per-key", feature = "async"))]

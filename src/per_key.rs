@@ -224,6 +224,11 @@ impl<K: Eq + Hash, C: Clock> PerKeyRateLimiter<K, C> {
         self.inner.rules.own().quota
     }
 
+    /// Whether no key is given another one.
+    pub(crate) fn has_one_quota(&self) -> bool {
+        self.inner.rules.are_one()
+    }
+
     /// Asks [`quota_for`](PerKeyRateLimiterBuilder::quota_for) again for `key`, and tells whether that is known. What it has
     /// available, or owes, stays the same number of permits: see [`TokenBucket::set_quota`]. What a handle has set is over.
     ///

@@ -204,6 +204,12 @@ impl<C: Clock> StripedTokenBucket<C> {
         self.draw(n)
     }
 
+    /// Whether the thread's own stripe holds `n`.
+    #[inline(always)]
+    pub(crate) fn has_in_stock(&self, n: u64) -> bool {
+        self.stripes.own().stock() >= n
+    }
+
     /// Whether no stripe has any.
     #[inline(always)]
     pub(crate) fn are_drained(&self) -> bool {

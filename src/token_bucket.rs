@@ -226,6 +226,24 @@ impl<C: Clock> TokenBucket<C> {
         usual.unwrap_or_else(|| self.take_during_change(n))
     }
 
+    /// Whether `n` permits are there, and the reading of the clock at which they are; not counted.
+    #[inline(always)]
+    pub(crate) fn peek(&self, n: u64) -> Result<u64, RateLimitExceeded> {
+        let view = self.core.look(&self.clock);
+        if view.grants(n) { Ok(view.ticks) } else { Err(self.refuse(&view, n)) }
+    }
+
+    /// Takes them at that reading, if they are still there; a call that is denied is not counted.
+    #[inline(always)]
+    pub(crate) fn take_at(&self, n: u64, clock: &impl Clock) -> bool {
+        let usual = self.core.look_usual(clock).and_then(|view| self.take(view, n));
+        let taken = matches!(usual, Some(Ok(())));
+        if taken {
+            self.core.count(true);
+        }
+        taken
+    }
+
     /// Takes as many of `n` permits as there are, and tells how many: from 0 to `n`.
     ///
     /// ```

@@ -28,9 +28,7 @@ mod verbs;
 use core::time::Duration;
 
 pub use self::acquire::Acquire;
-#[cfg(feature = "per-key")]
-pub(crate) use self::acquire::Sleeper;
-pub(crate) use self::acquire::{Place, Step};
+pub(crate) use self::acquire::{LONGEST_SLEEP, Place, Sleeper, Step, Steps};
 pub(crate) use self::blocking::block_on;
 pub(crate) use self::line::Line;
 pub(crate) use self::timer::Timer;

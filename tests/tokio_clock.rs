@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sluicegate::{FixedWindowCounter, Quota, RateLimitExceeded, SlidingWindowCounter, TokenBucket, TokioClock};
+use sluicegate::{FixedWindowCounter, Quota, RateLimitExceeded, SlidingWindowCounter, TokenBucket, TokioClock, all_of};
 use tokio::time::{Instant, advance, sleep};
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -122,4 +122,19 @@ fn outside_of_a_runtime_it_is_real_time() {
     bucket.blocking_acquire().unwrap();
     futures_lite::future::block_on(bucket.acquire()).unwrap();
     assert!(bucket.stats().unwrap().total_wait_time >= Duration::from_millis(10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_composite_is_waited_for_in_the_time_of_the_runtime() {
+    let (slow, fast) = (drained(Quota::per_hour(1)), drained(Quota::per_minute(1)));
+    let (real, started) = (std::time::Instant::now(), Instant::now());
+    let both = all_of((&fast, &slow));
+    for hours in 1..=3 {
+        assert_eq!(both.acquire().await, Ok(()));
+        assert_about(started.elapsed(), hours * HOUR);
+    }
+    let denied = both.acquire_timeout(1, HOUR / 2).await.unwrap_err();
+    assert!(denied.retry_after() > Some(HOUR / 2));
+    assert_eq!(both.acquire_timeout(1, 2 * HOUR).await, Ok(()));
+    assert!(real.elapsed() < Duration::from_secs(60));
 }

@@ -2,6 +2,7 @@
 
 pub mod adaptive;
 pub mod bucket;
+pub mod compose;
 pub mod keyed;
 pub mod window;
 
@@ -28,11 +29,14 @@ pub enum Family {
     Keyed,
     /// Ours that count or have quotas by key, and the plain one for comparison.
     KeyedKinds,
+    /// Two token buckets together.
+    Compose,
 }
 
 impl Family {
     /// All families.
-    pub const ALL: [Self; 5] = [Self::Bucket, Self::Window, Self::Adaptive, Self::Keyed, Self::KeyedKinds];
+    pub const ALL: [Self; 6] =
+        [Self::Bucket, Self::Window, Self::Adaptive, Self::Keyed, Self::KeyedKinds, Self::Compose];
 
     /// What they are measured on, with all that it takes.
     #[must_use]
@@ -43,6 +47,7 @@ impl Family {
             Self::Adaptive => adaptive::suites(),
             Self::Keyed => keyed::suites(),
             Self::KeyedKinds => keyed::kinds::suites(),
+            Self::Compose => compose::suites(),
         }
     }
 
@@ -55,6 +60,7 @@ impl Family {
             Self::Adaptive => adaptive::TOKEN_BUCKET,
             Self::Keyed => keyed::GOVERNOR,
             Self::KeyedKinds => keyed::OURS,
+            Self::Compose => compose::TWO_CALLS,
         }
     }
 }

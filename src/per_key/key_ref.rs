@@ -25,7 +25,7 @@ use crate::stats::RateLimiterStats;
 /// # Ok::<(), sluicegate::ConfigError>(())
 /// ```
 pub struct KeyRef<'a, K, Q: ?Sized, C: Clock = MonotonicClock> {
-    pub(super) limiter: &'a PerKeyRateLimiter<K, C>,
+    pub(crate) limiter: &'a PerKeyRateLimiter<K, C>,
     pub(super) key: &'a Q,
 }
 
@@ -75,6 +75,11 @@ where
     /// As there.
     pub fn time_to_available(&self, n: u64) -> Result<Duration, RateLimitExceeded> {
         self.limiter.time_to_available(self.key, n)
+    }
+
+    #[cfg(feature = "async")]
+    pub(crate) fn clock(&self) -> &C {
+        &self.limiter.inner.clock
     }
 
     /// As [`PerKeyRateLimiter::requota`].

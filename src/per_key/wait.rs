@@ -247,7 +247,7 @@ pub struct KeyAcquire<'a, K: Eq + Hash, Q: ?Sized, C: Clock = MonotonicClock> {
 
 enum State<'a, K: Eq + Hash, Q: ?Sized, C: Clock> {
     New { limiter: &'a PerKeyRateLimiter<K, C>, key: &'a Q },
-    Waiting(Sleeper<User<K, C>>),
+    Waiting(Sleeper<Place<User<K, C>>>),
     Done,
 }
 

@@ -24,9 +24,7 @@ use alloc::boxed::Box;
 
 use crossbeam_utils::CachePadded;
 
-#[cfg(feature = "async")]
-use crate::algorithm::token_bucket::Take;
-use crate::algorithm::token_bucket::{INSTANT, Params, SLOT, Scale, WAIT};
+use crate::algorithm::token_bucket::{INSTANT, Params, SLOT, Scale, Take, WAIT};
 use crate::clock::Clock;
 use crate::counters::Counting;
 use crate::error::ConfigError;
@@ -68,6 +66,14 @@ pub struct View {
     live: u64,
     /// Of that slot.
     version: u64,
+}
+
+impl View {
+    /// Whether `n` permits are there.
+    #[inline(always)]
+    pub(crate) fn grants(&self, n: u64) -> bool {
+        matches!(self.params.take(self.instant, self.ticks, n), Take::Granted(_))
+    }
 }
 
 /// What became of a decision.

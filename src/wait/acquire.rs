@@ -19,7 +19,7 @@ use crate::wake::wake_quietly;
 type Outcome = Result<(), RateLimitExceeded>;
 
 /// Nobody sleeps longer without a look: a clock may have jumped.
-const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+pub(crate) const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
 /// Somebody who waits, or is about to, for the limiter that `P` points to.
 ///
@@ -57,20 +57,30 @@ pub(crate) enum Step {
     Sleep(Option<Duration>),
 }
 
-impl<P: Deref<Target: Source>> Place<P> {
-    pub(crate) fn new(source: P, n: u64, timeout: Option<Duration>) -> Self {
-        Self { source, n, timeout, state: State::New }
-    }
+/// Somebody who waits, by steps between which it sleeps: as a task or as a thread.
+pub(crate) trait Steps {
+    /// Goes on until there is nothing to do but to sleep; `waker` ends that.
+    fn step(&mut self, waker: &Waker) -> Step;
 
     /// So much was slept.
-    pub(crate) fn slept(&mut self, time: Duration) {
+    fn slept(&mut self, time: Duration);
+
+    /// What a task sleeps on.
+    fn timer(&self, time: Duration) -> Timer;
+}
+
+impl<P: Deref<Target: Source>> Steps for Place<P> {
+    fn slept(&mut self, time: Duration) {
         if let State::Joined(joined) = &mut self.state {
             joined.slept = joined.slept.saturating_add(time);
         }
     }
 
-    /// Goes on until there is nothing to do but to sleep; `waker` ends that.
-    pub(crate) fn step(&mut self, waker: &Waker) -> Step {
+    fn timer(&self, time: Duration) -> Timer {
+        self.source.clock().timer(time)
+    }
+
+    fn step(&mut self, waker: &Waker) -> Step {
         let joined = match &self.state {
             State::New => match self.join() {
                 Ok(joined) => {
@@ -83,6 +93,12 @@ impl<P: Deref<Target: Source>> Place<P> {
             State::Done => return Step::Sleep(None),
         };
         self.look(joined, waker)
+    }
+}
+
+impl<P: Deref<Target: Source>> Place<P> {
+    pub(crate) fn new(source: P, n: u64, timeout: Option<Duration>) -> Self {
+        Self { source, n, timeout, state: State::New }
     }
 
     /// Into the line, unless that is not needed or of no use.
@@ -240,7 +256,7 @@ impl<P: Deref<Target: Source>> Drop for Place<P> {
 /// ```
 #[must_use = "futures do nothing unless they are polled"]
 pub struct Acquire<'a, C: Clock = MonotonicClock, L: Source<Clock = C> = TokenBucket<C>> {
-    sleeper: Sleeper<&'a L>,
+    sleeper: Sleeper<Place<&'a L>>,
     clock: PhantomData<fn() -> C>,
 }
 
@@ -260,7 +276,7 @@ impl<C: Clock, L: Source<Clock = C>> Future for Acquire<'_, C, L> {
 
 impl<C: Clock, L: Source<Clock = C>> fmt::Debug for Acquire<'_, C, L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let place = &self.sleeper.place;
+        let place = &self.sleeper.steps;
         f.debug_struct("Acquire")
             .field("permits", &place.n)
             .field("timeout", &place.timeout)
@@ -269,24 +285,24 @@ impl<C: Clock, L: Source<Clock = C>> fmt::Debug for Acquire<'_, C, L> {
     }
 }
 
-/// A place in the line, and the timer that the task sleeps on there.
-pub(crate) struct Sleeper<P: Deref<Target: Source>> {
-    place: Place<P>,
-    /// Made when it is first needed: for the head, and for who has a deadline.
+/// Somebody who waits, and the timer that the task sleeps on.
+pub(crate) struct Sleeper<S: Steps> {
+    pub(crate) steps: S,
+    /// Made when it is first needed: in a line for the head, and for who has a deadline.
     timer: Option<Timer>,
     /// What it was last set to, until it rang.
     running: Option<Duration>,
 }
 
-impl<P: Deref<Target: Source>> Sleeper<P> {
-    pub(crate) fn new(place: Place<P>) -> Self {
-        Self { place, timer: None, running: None }
+impl<S: Steps> Sleeper<S> {
+    pub(crate) fn new(steps: S) -> Self {
+        Self { steps, timer: None, running: None }
     }
 
     pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Outcome> {
         self.rings(context);
         loop {
-            match self.place.step(context.waker()) {
+            match self.steps.step(context.waker()) {
                 Step::Done(outcome) => {
                     self.timer = None;
                     return Poll::Ready(outcome);
@@ -300,7 +316,7 @@ impl<P: Deref<Target: Source>> Sleeper<P> {
                 Step::Sleep(Some(time)) => {
                     match &mut self.timer {
                         Some(timer) => timer.reset(time),
-                        None => self.timer = Some(self.place.source.clock().timer(time)),
+                        None => self.timer = Some(self.steps.timer(time)),
                     }
                     self.running = Some(time);
                 }
@@ -319,7 +335,7 @@ impl<P: Deref<Target: Source>> Sleeper<P> {
         let rings = timer.poll(context).is_ready();
         if rings {
             self.running = None;
-            self.place.slept(time);
+            self.steps.slept(time);
         }
         rings
     }

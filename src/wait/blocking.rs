@@ -1,13 +1,12 @@
 //! Threads in the line: the same steps, between which they park.
 
 use core::cell::Cell;
-use core::ops::Deref;
 use core::task::Waker;
 use std::time::Instant;
 
 use parking::Parker;
 
-use super::{Place, Source, Step};
+use super::{Step, Steps};
 use crate::error::RateLimitExceeded;
 
 /// A parker, and what wakes it.
@@ -30,18 +29,18 @@ std::thread_local! {
 }
 
 /// Waits on this thread.
-pub(crate) fn block_on<P: Deref<Target: Source>>(mut place: Place<P>) -> Result<(), RateLimitExceeded> {
+pub(crate) fn block_on(mut steps: impl Steps) -> Result<(), RateLimitExceeded> {
     // Whoever woke the thread the last time may do so again, late: then it looks once for nothing.
     let spare = SPARE.try_with(Cell::take).ok().flatten();
     let parked = spare.unwrap_or_else(Parked::new);
     let outcome = loop {
-        match place.step(&parked.waker) {
+        match steps.step(&parked.waker) {
             Step::Done(outcome) => break outcome,
             Step::Sleep(None) => parked.parker.park(),
             Step::Sleep(Some(time)) => {
                 let started = Instant::now();
                 let is_woken = parked.parker.park_timeout(time);
-                place.slept(if is_woken { started.elapsed().min(time) } else { time });
+                steps.slept(if is_woken { started.elapsed().min(time) } else { time });
             }
         }
     };

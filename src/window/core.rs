@@ -97,7 +97,30 @@ impl Core {
         result
     }
 
-    /// The same of one permit or more, not counted.
+    /// Whether `n` permits are there, and the reading of the clock at which they are; not counted.
+    #[inline(always)]
+    pub(crate) fn peek(&self, law: Law, clock: &impl Clock, n: u64) -> Result<u64, RateLimitExceeded> {
+        self.check(n)?;
+        let view = self.look(law, clock);
+        // The usual case first, as there.
+        let fits = self.params.count(view.now) + n <= self.params.most(law, &view);
+        if fits || self.params.take(law, &view, n).is_some() {
+            return Ok(view.nanos);
+        }
+        Err(RateLimitExceeded::Denied { retry_after: self.retry_after(law, clock, &view, n) })
+    }
+
+    /// Takes them at that reading, if they are still there; a call that is denied is not counted.
+    #[inline(always)]
+    pub(crate) fn take_at(&self, law: Law, clock: &impl Clock, n: u64) -> bool {
+        let taken = self.acquire(law, clock, n).is_ok();
+        if let Some(counters) = self.counters.as_ref().filter(|_| taken) {
+            counters.record(true, 0);
+        }
+        taken
+    }
+
+    /// Takes one permit or more, not counted.
     #[inline(always)]
     pub(crate) fn acquire(&self, law: Law, clock: &impl Clock, n: u64) -> Result<(), RateLimitExceeded> {
         self.check(n)?;
@@ -127,10 +150,7 @@ impl Core {
                 }
                 in_order = false;
             } else if in_order {
-                let somebody_waits = view.now & self.params.wait_bit() != 0;
-                let retry_after =
-                    if somebody_waits { self.wait_in_line(law, clock, n) } else { self.wait(law, &view, n) };
-                return Err(RateLimitExceeded::Denied { retry_after });
+                return Err(RateLimitExceeded::Denied { retry_after: self.retry_after(law, clock, &view, n) });
             } else {
                 // Others were faster, perhaps by much: the words are no longer those of the reading, and what is denied
                 // at it may be there now. To look again is to have lost an exchange, so this ends.
@@ -148,6 +168,13 @@ impl Core {
             return Err(RateLimitExceeded::ExceedsCapacity { requested: n, capacity: limit });
         }
         Ok(())
+    }
+
+    /// Until `n` permits are there, which are not on this view.
+    #[inline(always)]
+    fn retry_after(&self, law: Law, clock: &impl Clock, view: &View, n: u64) -> Duration {
+        let somebody_waits = view.now & self.params.wait_bit() != 0;
+        if somebody_waits { self.wait_in_line(law, clock, n) } else { self.wait(law, view, n) }
     }
 
     /// From the reading until `n` permits are there, which are not now.
@@ -263,10 +290,8 @@ impl Core {
         let view = self.look(law, clock);
         Ok(if n == 0 || self.params.take(law, &view, n).is_some() {
             Duration::ZERO
-        } else if view.now & self.params.wait_bit() != 0 {
-            self.wait_in_line(law, clock, n)
         } else {
-            self.wait(law, &view, n)
+            self.retry_after(law, clock, &view, n)
         })
     }
 }

@@ -194,6 +194,21 @@ macro_rules! verbs {
             }
         }
 
+        /// For composites.
+        impl<C: Clock> $Counter<C> {
+            /// Whether `n` permits are there, and the reading of the clock at which they are; not counted.
+            #[inline(always)]
+            pub(crate) fn peek(&self, n: u64) -> Result<u64, RateLimitExceeded> {
+                self.core.peek(self.law(), &self.clock, n)
+            }
+
+            /// Takes them at that reading, if they are still there; a call that is denied is not counted.
+            #[inline(always)]
+            pub(crate) fn take_at(&self, n: u64, clock: &impl Clock) -> bool {
+                self.core.take_at(self.law(), clock, n)
+            }
+        }
+
         impl<C: Clock> fmt::Debug for $Counter<C> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.debug_struct(stringify!($Counter))
