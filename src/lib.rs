@@ -17,6 +17,8 @@ mod params;
 #[cfg(feature = "per-key")]
 mod per_key;
 mod quota;
+#[cfg(feature = "macros")]
+mod rate_limit;
 mod reservation;
 mod stats;
 mod striped;
@@ -53,6 +55,11 @@ pub use crate::per_key::KeyAcquire;
 #[cfg(feature = "per-key")]
 pub use crate::per_key::{KeyHandle, KeyRef, PerKeyRateLimiter, PerKeyRateLimiterBuilder, WhenFull};
 pub use crate::quota::Quota;
+#[cfg(feature = "macros")]
+#[doc(hidden)]
+pub use crate::rate_limit::expanded as _rate_limit;
+#[cfg(feature = "macros")]
+pub use crate::rate_limit::rate_limit;
 #[cfg(feature = "per-key")]
 pub use crate::reservation::OwnedKeyReservation;
 #[cfg(feature = "async")]

@@ -166,8 +166,10 @@ impl<C: Clock> AdaptiveRateLimiter<C> {
     /// ```
     pub fn call<T, E>(&self, f: impl FnOnce() -> Result<T, E>) -> Result<T, CallError<E>> {
         self.try_acquire().map_err(CallError::RateLimited)?;
-        let running = Running(Some(self));
-        running.observe(f())
+        let running = self.start();
+        let result = f();
+        running.end(outcome_of(&result));
+        result.map_err(CallError::Inner)
     }
 
     /// Takes a permit when it is first polled, awaits `f`, and reports whether it went well. Never waits for a permit.
@@ -197,8 +199,15 @@ impl<C: Clock> AdaptiveRateLimiter<C> {
     /// ```
     pub async fn call_async<T, E>(&self, f: impl Future<Output = Result<T, E>>) -> Result<T, CallError<E>> {
         self.try_acquire().map_err(CallError::RateLimited)?;
-        let running = Running(Some(self));
-        running.observe(f.await)
+        let running = self.start();
+        let result = f.await;
+        running.end(outcome_of(&result));
+        result.map_err(CallError::Inner)
+    }
+
+    /// A call for which a permit was taken begins.
+    pub(crate) fn start(&self) -> Running<'_, C> {
+        Running(Some(self))
     }
 }
 
@@ -207,14 +216,13 @@ fn outcome_of<T, E>(result: &Result<T, E>) -> Outcome {
 }
 
 /// A call under way; dropped, it was abandoned.
-struct Running<'a, C: Clock>(Option<&'a AdaptiveRateLimiter<C>>);
+pub(crate) struct Running<'a, C: Clock>(Option<&'a AdaptiveRateLimiter<C>>);
 
 impl<C: Clock> Running<'_, C> {
-    fn observe<T, E>(mut self, result: Result<T, E>) -> Result<T, CallError<E>> {
+    pub(crate) fn end(mut self, outcome: Outcome) {
         if let Some(limiter) = self.0.take() {
-            limiter.record(outcome_of(&result));
+            limiter.record(outcome);
         }
-        result.map_err(CallError::Inner)
     }
 }
 

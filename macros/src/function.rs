@@ -1,0 +1,77 @@
+//! The function under the attribute. Its body is kept as it stands, not parsed.
+
+use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
+use quote::{ToTokens, quote};
+use syn::parse::{Parse, ParseStream};
+use syn::{Attribute, Error, Result, ReturnType, Signature, Token, Visibility};
+
+pub(crate) struct Function {
+    attributes: Vec<Attribute>,
+    visibility: Visibility,
+    pub(crate) signature: Signature,
+    /// Those that stand within the body and must stay the first in it.
+    inner_attributes: Vec<Attribute>,
+    pub(crate) body: TokenStream,
+    braces: Span,
+}
+
+impl Parse for Function {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        let attributes = input.call(Attribute::parse_outer)?;
+        let visibility = input.parse()?;
+        if !is_function(input) {
+            return Err(input.error("only a function can be limited"));
+        }
+        let signature: Signature = input.parse()?;
+        if let Some(constness) = signature.constness {
+            return Err(Error::new(
+                constness.span,
+                "a `const fn` cannot be limited: it may run when the program is compiled",
+            ));
+        }
+        if input.peek(Token![;]) {
+            return Err(Error::new_spanned(
+                signature,
+                "there is no body to limit; limit the one of the implementation",
+            ));
+        }
+        let body: Group = match input.parse()? {
+            TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => group,
+            other => return Err(Error::new(other.span(), "expected the function's body")),
+        };
+        let parse_body = |input: ParseStream<'_>| Ok((input.call(Attribute::parse_inner)?, input.parse()?));
+        let (inner_attributes, tokens) = syn::parse::Parser::parse2(parse_body, body.stream())?;
+        Ok(Self { attributes, visibility, signature, inner_attributes, body: tokens, braces: body.span() })
+    }
+}
+
+/// Whether what follows begins like one.
+fn is_function(input: ParseStream<'_>) -> bool {
+    input.peek(Token![fn])
+        || input.peek(Token![const])
+        || input.peek(Token![async])
+        || input.peek(Token![unsafe])
+        || input.peek(Token![extern])
+}
+
+impl Function {
+    /// The first and the last token of what it returns; of what it is called with, where it returns nothing.
+    pub(crate) fn returned(&self) -> (Span, Span) {
+        match &self.signature.output {
+            ReturnType::Default => (self.signature.fn_token.span, self.signature.paren_token.span.close()),
+            ReturnType::Type(_, returned) => {
+                let mut tokens = returned.to_token_stream().into_iter();
+                let first = tokens.next().map_or_else(Span::call_site, |token| token.span());
+                (first, tokens.last().map_or(first, |token| token.span()))
+            }
+        }
+    }
+
+    /// The same function with another body.
+    pub(crate) fn with_body(self, body: TokenStream) -> TokenStream {
+        let Self { attributes, visibility, signature, inner_attributes, braces, .. } = self;
+        let mut block = Group::new(Delimiter::Brace, quote!(#(#inner_attributes)* #body));
+        block.set_span(braces);
+        quote!(#(#attributes)* #visibility #signature #block)
+    }
+}
