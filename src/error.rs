@@ -1,5 +1,6 @@
 //! What can go wrong: a call is told "not now" or "never", a configuration is told what it must be.
 
+use alloc::boxed::Box;
 use core::error::Error;
 use core::fmt;
 use core::time::Duration;
@@ -150,3 +151,54 @@ impl fmt::Display for ConfigError {
 }
 
 impl Error for ConfigError {}
+
+/// A text that is no [`Quota`](crate::Quota): what was expected, and where.
+///
+/// ```
+/// use sluicegate::Quota;
+///
+/// let error = "100/s bursts 5".parse::<Quota>().unwrap_err();
+/// assert_eq!(error.to_string(), "expected \"burst\" or the end at column 7 of \"100/s bursts 5\"");
+/// assert_eq!((error.position(), error.expected()), (6, "\"burst\" or the end"));
+///
+/// // That no limiter accepts it is another error, when one is built.
+/// assert_eq!("0/s".parse(), Ok(Quota::per_second(0)));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ParseQuotaError {
+    text: Box<str>,
+    position: usize,
+    expected: &'static str,
+}
+
+impl ParseQuotaError {
+    /// `position` lies on a boundary of characters.
+    pub(crate) fn new(text: &str, position: usize, expected: &'static str) -> Self {
+        Self { text: text.into(), position, expected }
+    }
+
+    /// The place in the text, in bytes from its start: where the text itself may be cut.
+    #[must_use]
+    pub const fn position(&self) -> usize {
+        self.position
+    }
+
+    /// What should have stood there.
+    #[must_use]
+    pub const fn expected(&self) -> &'static str {
+        self.expected
+    }
+}
+
+/// With the column, in characters from 1, and the text.
+impl fmt::Display for ParseQuotaError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { text, position, expected } = self;
+        if text[*position..].is_empty() {
+            return write!(f, "expected {expected} at the end of {text:?}");
+        }
+        write!(f, "expected {expected} at column {} of {text:?}", text[..*position].chars().count() + 1)
+    }
+}
+
+impl Error for ParseQuotaError {}

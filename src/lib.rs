@@ -46,7 +46,7 @@ pub use crate::clock::{CoarseClock, ManualClock};
 #[cfg(feature = "async")]
 pub use crate::compose::AcquireAll;
 pub use crate::compose::{AllOf, all_of};
-pub use crate::error::{ConfigError, RateLimitExceeded};
+pub use crate::error::{ConfigError, ParseQuotaError, RateLimitExceeded};
 pub use crate::limiter::Limiter;
 pub use crate::local::{LocalTokenBucket, OwnedLocalTokenBucket};
 pub use crate::nanos::{Nanos, TickLength};
@@ -83,6 +83,9 @@ pub use crate::thread_number::modelled::set as set_thread_number;
 pub mod _docs {
     #[doc = include_str!("../docs/GUIDE.md")]
     pub mod guide {}
+    #[cfg(feature = "serde")]
+    #[doc = include_str!("../docs/SETTINGS.md")]
+    pub mod settings {}
     #[doc = include_str!("../docs/DESIGN.md")]
     pub mod design {}
     #[doc = include_str!("../docs/BENCHMARKS.md")]

@@ -1,6 +1,13 @@
 //! What a limiter allows: a rate and a burst.
 
+#[cfg(feature = "serde")]
+mod serde;
+mod text;
+
 use core::time::Duration;
+
+#[cfg(feature = "serde")]
+pub(crate) use self::serde::{optional_period, period};
 
 /// So many permits a period, and at most so many at once.
 ///
@@ -11,6 +18,9 @@ use core::time::Duration;
 /// A quota is checked when a limiter is built from it, not before: `permits`, `period` and `burst` must not be zero,
 /// the rate must lie between one permit a year and 4e9 permits a second, and the burst must be at most 2^40 permits
 /// and fill within a lifetime (55 years fit at any rate).
+///
+/// It has a [text](#impl-FromStr-for-Quota), for settings and logs: `100/s`, `5000/h burst 200`; with the feature `serde`
+/// it is written and read as that.
 ///
 /// ```
 /// use sluicegate::{Quota, TokenBucket};

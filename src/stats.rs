@@ -24,6 +24,7 @@ use core::time::Duration;
 /// # Ok::<(), sluicegate::ConfigError>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
 #[non_exhaustive]
 pub struct RateLimiterStats {
     /// Calls that asked for at least one permit.

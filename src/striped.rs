@@ -123,11 +123,11 @@ impl<C: Clock> StripedTokenBucket<C> {
     /// # Errors
     /// As [`new`](StripedTokenBucket::new).
     pub fn with_clock(quota: Quota, clock: C) -> Result<Self, ConfigError> {
-        Self::build(quota, clock, Line::new(), quota.capacity())
+        Self::build(quota, clock, quota.capacity())
     }
 
     /// One with `permits` in it, at most a burst.
-    fn build(quota: Quota, clock: C, line: Line, permits: u64) -> Result<Self, ConfigError> {
+    fn build(quota: Quota, clock: C, permits: u64) -> Result<Self, ConfigError> {
         let stripes = count();
         let batch = batch(&quota, stripes);
         let lent = batch * stripes as u64;
@@ -138,7 +138,7 @@ impl<C: Clock> StripedTokenBucket<C> {
         }
         Ok(Self {
             stripes: Stripes::new(Batch::new(0, batch), permits.saturating_sub(left.capacity())),
-            centre: TokenBucket { core, line, clock },
+            centre: TokenBucket { core, line: Line::new(), clock },
         })
     }
 

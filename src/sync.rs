@@ -1,17 +1,34 @@
-//! The one place that names the atomics: `core`'s, or those of loom or shuttle when the models are built.
+//! The one place that names the atomics: `core`'s, with the feature `portable-atomic` those of that crate, or those of loom or
+//! shuttle when the models are built.
 //!
 //! loom's types are made at run time, so what is `const fn` for users is a plain `fn` there: [`const_fn!`].
 
 /// For the rate that an adaptive limiter shows, and what its law remembers: written by one thread at a time, under a lock.
+#[cfg(not(feature = "portable-atomic"))]
 pub(crate) use atomic_float::AtomicF64;
+#[cfg(feature = "portable-atomic")]
+pub(crate) use portable_atomic::AtomicF64;
+
 /// For counters that no decision on a permit reads: the models do not explore what may be seen of them.
+#[cfg(not(feature = "portable-atomic"))]
 pub(crate) use core::sync::atomic::AtomicU64 as UnmodelledU64;
-#[cfg(not(any(loom, shuttle)))]
+#[cfg(feature = "portable-atomic")]
+pub(crate) use portable_atomic::AtomicU64 as UnmodelledU64;
+
+#[cfg(not(any(feature = "portable-atomic", loom, shuttle)))]
 pub(crate) use core::sync::atomic::{AtomicU64, Ordering, fence};
+#[cfg(all(feature = "portable-atomic", not(any(loom, shuttle))))]
+pub(crate) use portable_atomic::{AtomicU64, Ordering, fence};
+
 #[cfg(loom)]
 pub(crate) use loom::sync::atomic::{AtomicU64, Ordering, fence};
 #[cfg(shuttle)]
 pub(crate) use shuttle::sync::atomic::{AtomicU64, Ordering, fence};
+
+#[cfg(not(any(feature = "portable-atomic", target_has_atomic = "64")))]
+compile_error!(
+    "sluicegate keeps its state in 64-bit atomics; on a target without them enable its feature `portable-atomic`"
+);
 
 #[cfg(all(loom, feature = "per-key"))]
 pub(crate) use loom::sync::RwLock;

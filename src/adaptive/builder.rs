@@ -18,6 +18,9 @@ use crate::token_bucket::TokenBucketBuilder;
 
 /// Builds an [`AdaptiveRateLimiter`]; made by [`AdaptiveRateLimiter::builder`].
 ///
+/// With the feature `serde` it is read and written as a struct, so that a settings file may hold it, without
+/// the clock and `on_change`.
+///
 /// ```
 /// use sluicegate::{AdaptiveRateLimiter, Law, ManualClock, Outcome};
 /// use std::time::Duration;
@@ -40,6 +43,9 @@ use crate::token_bucket::TokenBucketBuilder;
 /// assert_eq!(limiter.current_rate(), 100.0);
 /// # Ok::<(), sluicegate::ConfigError>(())
 /// ```
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
+#[cfg_attr(feature = "serde", serde(bound(serialize = "", deserialize = "C: Clock + Default")))]
 #[must_use = "a builder does nothing until `build`"]
 pub struct AdaptiveRateLimiterBuilder<C: Clock = MonotonicClock> {
     base_rate: Option<f64>,
@@ -48,15 +54,25 @@ pub struct AdaptiveRateLimiterBuilder<C: Clock = MonotonicClock> {
     error_threshold: f64,
     recovery_factor: f64,
     reduction_factor: f64,
+    #[cfg_attr(feature = "serde", serde(with = "crate::quota::period"))]
     window: Duration,
     min_samples: u64,
     min_utilisation: f64,
     law: Law,
     abandoned: Outcome,
+    #[cfg_attr(feature = "serde", serde(skip))]
     listener: Option<Listener>,
     #[cfg(feature = "async")]
-    max_waiters: usize,
+    max_waiters: Option<usize>,
+    #[cfg_attr(feature = "serde", serde(skip))]
     clock: C,
+}
+
+/// Without a `base_rate`, which [`build`](AdaptiveRateLimiterBuilder::build) wants.
+impl<C: Clock + Default> Default for AdaptiveRateLimiterBuilder<C> {
+    fn default() -> Self {
+        Self::new(C::default())
+    }
 }
 
 impl<C: Clock> AdaptiveRateLimiterBuilder<C> {
@@ -84,7 +100,7 @@ impl<C: Clock> AdaptiveRateLimiterBuilder<C> {
             abandoned: Outcome::Ignored,
             listener: None,
             #[cfg(feature = "async")]
-            max_waiters: usize::MAX,
+            max_waiters: None,
             clock,
         }
     }
@@ -185,7 +201,7 @@ impl<C: Clock> AdaptiveRateLimiterBuilder<C> {
     /// bound.
     #[cfg(feature = "async")]
     pub fn max_waiters(self, waiters: usize) -> Self {
-        Self { max_waiters: waiters, ..self }
+        Self { max_waiters: Some(waiters), ..self }
     }
 
     /// The limiter, with a full burst of the base rate. The first window begins now.
@@ -209,7 +225,10 @@ impl<C: Clock> AdaptiveRateLimiterBuilder<C> {
         let quota = quota_of(base_rate);
         let builder = TokenBucketBuilder::new(quota, self.clock).initial(quota.capacity());
         #[cfg(feature = "async")]
-        let builder = builder.max_waiters(self.max_waiters);
+        let builder = match self.max_waiters {
+            Some(waiters) => builder.max_waiters(waiters),
+            None => builder,
+        };
         let bucket = builder.build()?;
 
         let window = bucket.clock.tick_length().ticks(self.window);

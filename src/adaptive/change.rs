@@ -26,6 +26,7 @@ use crate::sync::{AtomicU64, Ordering};
 /// # Ok::<(), sluicegate::ConfigError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct RateChange {
     /// Permits a second until then.

@@ -34,6 +34,7 @@ use crate::error::RateLimitExceeded;
 /// # Ok::<(), sluicegate::ConfigError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Outcome {
     /// The service did what was asked.
@@ -42,7 +43,7 @@ pub enum Outcome {
     Error,
     /// It said that it is too much. It counts as an error; and if the server said for how long (HTTP's `Retry-After`, RFC
     /// 9110, section 10.2.3), the limiter is closed until then, by its own clock and from now.
-    Throttled(Option<Duration>),
+    Throttled(#[cfg_attr(feature = "serde", serde(with = "crate::quota::optional_period"))] Option<Duration>),
     /// Nothing follows from it: it is no sample.
     Ignored,
 }

@@ -29,6 +29,7 @@ use crate::stats::RateLimiterStats;
 /// # Ok::<(), sluicegate::ConfigError>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
 #[non_exhaustive]
 pub struct AdaptiveStats {
     /// Calls that asked for at least one permit.

@@ -30,6 +30,7 @@
 /// # Ok::<(), sluicegate::ConfigError>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Law {
     /// `rate * reduction_factor` after a window that was overloaded, `rate * recovery_factor` after every other one.
@@ -68,6 +69,7 @@ pub enum Law {
 
 /// Why a rate was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum ChangeReason {
     /// The share of errors was above the threshold.

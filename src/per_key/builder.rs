@@ -20,6 +20,7 @@ use crate::quota::Quota;
 
 /// What a newcomer gets when there are `max_keys` keys and all of them still owe.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum WhenFull {
     /// [`KeysExhausted`](crate::RateLimitExceeded::KeysExhausted).
@@ -30,6 +31,9 @@ pub enum WhenFull {
 }
 
 /// Builds a [`PerKeyRateLimiter`]; made by [`PerKeyRateLimiter::builder`].
+///
+/// With the feature `serde` it is read and written as a struct, so that a settings file may hold it, without
+/// the clock and `quota_for`.
 ///
 /// ```
 /// use sluicegate::{ManualClock, PerKeyRateLimiter, Quota, WhenFull};
@@ -47,15 +51,26 @@ pub enum WhenFull {
 /// assert_eq!(limiter.len(), 1);
 /// # Ok::<(), sluicegate::ConfigError>(())
 /// ```
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields, bound(serialize = "", deserialize = "C: Clock + Default")))]
 #[must_use = "a builder does nothing until `build`"]
 pub struct PerKeyRateLimiterBuilder<K, C: Clock = MonotonicClock> {
     quota: Quota,
+    #[cfg_attr(feature = "serde", serde(skip))]
     clock: C,
+    #[cfg_attr(feature = "serde", serde(with = "crate::quota::period", default = "default_cleanup_interval"))]
     cleanup_interval: Duration,
-    max_keys: usize,
+    max_keys: Option<usize>,
+    #[cfg_attr(feature = "serde", serde(default))]
     when_full: WhenFull,
+    #[cfg_attr(feature = "serde", serde(skip))]
     quota_for: Option<QuotaFor<K>>,
+    #[cfg_attr(feature = "serde", serde(default))]
     stats: bool,
+}
+
+fn default_cleanup_interval() -> Duration {
+    Duration::from_secs(60)
 }
 
 impl<K: Eq + Hash, C: Clock> PerKeyRateLimiterBuilder<K, C> {
@@ -64,8 +79,8 @@ impl<K: Eq + Hash, C: Clock> PerKeyRateLimiterBuilder<K, C> {
         Self {
             quota,
             clock,
-            cleanup_interval: Duration::from_secs(60),
-            max_keys: usize::MAX,
+            cleanup_interval: default_cleanup_interval(),
+            max_keys: None,
             when_full: WhenFull::default(),
             quota_for: None,
             stats: false,
@@ -87,7 +102,7 @@ impl<K: Eq + Hash, C: Clock> PerKeyRateLimiterBuilder<K, C> {
     /// No more keys than this, ever. To make room for a newcomer, keys whose bucket is full are forgotten before their
     /// time. Default: no bound.
     pub fn max_keys(self, keys: usize) -> Self {
-        Self { max_keys: keys, ..self }
+        Self { max_keys: Some(keys), ..self }
     }
 
     /// What a newcomer gets when there is no room. Default: [`WhenFull::Deny`].
@@ -144,6 +159,7 @@ impl<K: Eq + Hash, C: Clock> PerKeyRateLimiterBuilder<K, C> {
     {
         let Self { quota, clock, cleanup_interval, max_keys, when_full, quota_for, stats } = self;
         let own = Tier::new(quota, &clock)?;
+        let max_keys = max_keys.unwrap_or(usize::MAX);
         if max_keys == 0 {
             return Err(ConfigError::new("max_keys", "max_keys must be at least 1"));
         }
@@ -177,7 +193,7 @@ impl<K, C: Clock> fmt::Debug for PerKeyRateLimiterBuilder<K, C> {
         f.debug_struct("PerKeyRateLimiterBuilder")
             .field("quota", &self.quota)
             .field("cleanup_interval", &self.cleanup_interval)
-            .field("max_keys", &self.max_keys)
+            .field("max_keys", &self.max_keys.unwrap_or(usize::MAX))
             .field("when_full", &self.when_full)
             .field("has_quota_for", &self.quota_for.is_some())
             .field("stats", &self.stats)

@@ -6,9 +6,11 @@ use super::StripedTokenBucket;
 use crate::clock::{Clock, MonotonicClock};
 use crate::error::ConfigError;
 use crate::quota::Quota;
-use crate::wait::Line;
 
 /// Builds a [`StripedTokenBucket`]; made by [`StripedTokenBucket::builder`].
+///
+/// With the feature `serde` it is read and written as a struct, so that a settings file may hold it, without
+/// the clock.
 ///
 /// ```
 /// use sluicegate::{ManualClock, Quota, StripedTokenBucket};
@@ -21,25 +23,43 @@ use crate::wait::Line;
 /// assert_eq!(bucket.available(), 500);
 /// # Ok::<(), sluicegate::ConfigError>(())
 /// ```
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields, bound(serialize = "", deserialize = "C: Clock + Default")))]
 #[must_use = "a builder does nothing until `build`"]
 pub struct StripedTokenBucketBuilder<C: Clock = MonotonicClock> {
     quota: Quota,
+    #[cfg_attr(feature = "serde", serde(skip))]
     clock: C,
     initial: Option<u64>,
+    #[cfg_attr(feature = "serde", serde(default))]
     stats: bool,
-    line: Line,
+    #[cfg(feature = "async")]
+    max_waiters: Option<usize>,
 }
 
 impl<C: Clock> StripedTokenBucketBuilder<C> {
     /// The same as [`StripedTokenBucket::builder`] on another clock; the way to begin where there is no default one.
     pub fn new(quota: Quota, clock: C) -> Self {
-        Self { quota, clock, initial: None, stats: false, line: Line::new() }
+        Self {
+            quota,
+            clock,
+            initial: None,
+            stats: false,
+            #[cfg(feature = "async")]
+            max_waiters: None,
+        }
     }
 
     /// Another clock.
     pub fn clock<D: Clock>(self, clock: D) -> StripedTokenBucketBuilder<D> {
-        let Self { quota, initial, stats, line, .. } = self;
-        StripedTokenBucketBuilder { quota, clock, initial, stats, line }
+        StripedTokenBucketBuilder {
+            quota: self.quota,
+            clock,
+            initial: self.initial,
+            stats: self.stats,
+            #[cfg(feature = "async")]
+            max_waiters: self.max_waiters,
+        }
     }
 
     /// The permits that are there at first, instead of a whole burst; the rest comes at the rate, from `build` on.
@@ -54,9 +74,8 @@ impl<C: Clock> StripedTokenBucketBuilder<C> {
 
     /// Refuses whoever would wait when so many do. Default: no bound.
     #[cfg(feature = "async")]
-    pub fn max_waiters(mut self, waiters: usize) -> Self {
-        self.line.set_max_waiters(waiters);
-        self
+    pub fn max_waiters(self, waiters: usize) -> Self {
+        Self { max_waiters: Some(waiters), ..self }
     }
 
     /// The bucket.
@@ -76,7 +95,11 @@ impl<C: Clock> StripedTokenBucketBuilder<C> {
         if permits > burst {
             return Err(ConfigError::new("initial", "initial must be at most the burst").with_largest(burst));
         }
-        let mut bucket = StripedTokenBucket::build(self.quota, self.clock, self.line, permits)?;
+        let mut bucket = StripedTokenBucket::build(self.quota, self.clock, permits)?;
+        #[cfg(feature = "async")]
+        if let Some(waiters) = self.max_waiters {
+            bucket.centre.line.set_max_waiters(waiters);
+        }
         if self.stats {
             bucket.start_counting();
         }

@@ -7,9 +7,11 @@ use crate::clock::{Clock, MonotonicClock};
 use crate::counters::{Counters, Counting};
 use crate::error::ConfigError;
 use crate::quota::Quota;
-use crate::wait::Line;
 
 /// Builds a [`TokenBucket`]; made by [`TokenBucket::builder`].
+///
+/// With the feature `serde` it is read and written as a struct, so that a settings file may hold it, without
+/// the clock.
 ///
 /// ```
 /// use sluicegate::{ManualClock, Quota, TokenBucket};
@@ -22,13 +24,18 @@ use crate::wait::Line;
 /// assert_eq!(bucket.available(), 50);
 /// # Ok::<(), sluicegate::ConfigError>(())
 /// ```
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields, bound(serialize = "", deserialize = "C: Clock + Default")))]
 #[must_use = "a builder does nothing until `build`"]
 pub struct TokenBucketBuilder<C: Clock = MonotonicClock> {
     quota: Quota,
+    #[cfg_attr(feature = "serde", serde(skip))]
     clock: C,
     initial: Option<u64>,
+    #[cfg_attr(feature = "serde", serde(default))]
     stats: bool,
-    line: Line,
+    #[cfg(feature = "async")]
+    max_waiters: Option<usize>,
 }
 
 impl<C: Clock> TokenBucketBuilder<C> {
@@ -42,13 +49,26 @@ impl<C: Clock> TokenBucketBuilder<C> {
     /// # Ok::<(), sluicegate::ConfigError>(())
     /// ```
     pub fn new(quota: Quota, clock: C) -> Self {
-        Self { quota, clock, initial: None, stats: false, line: Line::new() }
+        Self {
+            quota,
+            clock,
+            initial: None,
+            stats: false,
+            #[cfg(feature = "async")]
+            max_waiters: None,
+        }
     }
 
     /// Another clock.
     pub fn clock<D: Clock>(self, clock: D) -> TokenBucketBuilder<D> {
-        let Self { quota, initial, stats, line, .. } = self;
-        TokenBucketBuilder { quota, clock, initial, stats, line }
+        TokenBucketBuilder {
+            quota: self.quota,
+            clock,
+            initial: self.initial,
+            stats: self.stats,
+            #[cfg(feature = "async")]
+            max_waiters: self.max_waiters,
+        }
     }
 
     /// The permits that are there at first, instead of a whole burst; the rest comes at the rate, from `build` on.
@@ -65,9 +85,8 @@ impl<C: Clock> TokenBucketBuilder<C> {
     /// Refuses whoever would wait when so many do: at once, with an estimate of how long it would have been. Default: no
     /// bound.
     #[cfg(feature = "async")]
-    pub fn max_waiters(mut self, waiters: usize) -> Self {
-        self.line.set_max_waiters(waiters);
-        self
+    pub fn max_waiters(self, waiters: usize) -> Self {
+        Self { max_waiters: Some(waiters), ..self }
     }
 
     /// The bucket.
@@ -83,7 +102,10 @@ impl<C: Clock> TokenBucketBuilder<C> {
     /// ```
     pub fn build(self) -> Result<TokenBucket<C>, ConfigError> {
         let mut bucket = TokenBucket::with_clock(self.quota, self.clock)?;
-        bucket.line = self.line;
+        #[cfg(feature = "async")]
+        if let Some(waiters) = self.max_waiters {
+            bucket.line.set_max_waiters(waiters);
+        }
         if let Some(permits) = self.initial {
             let burst = self.quota.capacity();
             if permits > burst {

@@ -6,9 +6,11 @@ use ::core::time::Duration;
 use super::{FixedWindowCounter, SlidingWindowCounter};
 use crate::clock::{Clock, MonotonicClock};
 use crate::error::ConfigError;
-use crate::wait::Line;
 
 /// Builds a [`FixedWindowCounter`]; made by [`FixedWindowCounter::builder`].
+///
+/// With the feature `serde` it is read and written as a struct, so that a settings file may hold it, without
+/// the clock.
 ///
 /// ```
 /// use sluicegate::{FixedWindowCounter, ManualClock};
@@ -21,13 +23,19 @@ use crate::wait::Line;
 /// assert_eq!(counter.available(), 50);
 /// # Ok::<(), sluicegate::ConfigError>(())
 /// ```
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields, bound(serialize = "", deserialize = "C: Clock + Default")))]
 #[must_use = "a builder does nothing until `build`"]
 pub struct FixedWindowCounterBuilder<C: Clock = MonotonicClock> {
     limit: u64,
+    #[cfg_attr(feature = "serde", serde(with = "crate::quota::period"))]
     window: Duration,
+    #[cfg_attr(feature = "serde", serde(skip))]
     clock: C,
+    #[cfg_attr(feature = "serde", serde(default))]
     stats: bool,
-    line: Line,
+    #[cfg(feature = "async")]
+    max_waiters: Option<usize>,
 }
 
 impl<C: Clock> FixedWindowCounterBuilder<C> {
@@ -43,13 +51,28 @@ impl<C: Clock> FixedWindowCounterBuilder<C> {
     /// # Ok::<(), sluicegate::ConfigError>(())
     /// ```
     pub fn new(limit: u64, window: Duration, clock: C) -> Self {
-        Self { limit, window, clock, stats: false, line: Line::new() }
+        Self {
+            limit,
+            window,
+            clock,
+
+            stats: false,
+            #[cfg(feature = "async")]
+            max_waiters: None,
+        }
     }
 
     /// Another clock.
     pub fn clock<D: Clock>(self, clock: D) -> FixedWindowCounterBuilder<D> {
-        let Self { limit, window, stats, line, .. } = self;
-        FixedWindowCounterBuilder { limit, window, clock, stats, line }
+        FixedWindowCounterBuilder {
+            limit: self.limit,
+            window: self.window,
+            clock,
+
+            stats: self.stats,
+            #[cfg(feature = "async")]
+            max_waiters: self.max_waiters,
+        }
     }
 
     /// Counts calls: by each thread in words of its own, without a locked instruction, so that it costs next to nothing;
@@ -61,9 +84,8 @@ impl<C: Clock> FixedWindowCounterBuilder<C> {
     /// Refuses whoever would wait when so many do: at once, with an estimate of how long it would have been. Default: no
     /// bound.
     #[cfg(feature = "async")]
-    pub fn max_waiters(mut self, waiters: usize) -> Self {
-        self.line.set_max_waiters(waiters);
-        self
+    pub fn max_waiters(self, waiters: usize) -> Self {
+        Self { max_waiters: Some(waiters), ..self }
     }
 
     /// The counter.
@@ -80,7 +102,10 @@ impl<C: Clock> FixedWindowCounterBuilder<C> {
     /// ```
     pub fn build(self) -> Result<FixedWindowCounter<C>, ConfigError> {
         let mut counter = FixedWindowCounter::with_clock(self.limit, self.window, self.clock)?;
-        counter.core.set_line(self.line);
+        #[cfg(feature = "async")]
+        if let Some(waiters) = self.max_waiters {
+            counter.core.set_max_waiters(waiters);
+        }
         if self.stats {
             counter.core.start_counting();
         }
@@ -100,6 +125,9 @@ impl<C: Clock> fmt::Debug for FixedWindowCounterBuilder<C> {
 
 /// Builds a [`SlidingWindowCounter`]; made by [`SlidingWindowCounter::builder`].
 ///
+/// With the feature `serde` it is read and written as a struct, so that a settings file may hold it, without
+/// the clock.
+///
 /// ```
 /// use sluicegate::{ManualClock, SlidingWindowCounter};
 /// use std::time::Duration;
@@ -112,14 +140,21 @@ impl<C: Clock> fmt::Debug for FixedWindowCounterBuilder<C> {
 /// assert_eq!(counter.available(), 50);
 /// # Ok::<(), sluicegate::ConfigError>(())
 /// ```
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields, bound(serialize = "", deserialize = "C: Clock + Default")))]
 #[must_use = "a builder does nothing until `build`"]
 pub struct SlidingWindowCounterBuilder<C: Clock = MonotonicClock> {
     limit: u64,
+    #[cfg_attr(feature = "serde", serde(with = "crate::quota::period"))]
     window: Duration,
+    #[cfg_attr(feature = "serde", serde(skip))]
     clock: C,
+    #[cfg_attr(feature = "serde", serde(default))]
     strict: bool,
+    #[cfg_attr(feature = "serde", serde(default))]
     stats: bool,
-    line: Line,
+    #[cfg(feature = "async")]
+    max_waiters: Option<usize>,
 }
 
 impl<C: Clock> SlidingWindowCounterBuilder<C> {
@@ -135,7 +170,15 @@ impl<C: Clock> SlidingWindowCounterBuilder<C> {
     /// # Ok::<(), sluicegate::ConfigError>(())
     /// ```
     pub fn new(limit: u64, window: Duration, clock: C) -> Self {
-        Self { limit, window, clock, strict: false, stats: false, line: Line::new() }
+        Self {
+            limit,
+            window,
+            clock,
+            strict: false,
+            stats: false,
+            #[cfg(feature = "async")]
+            max_waiters: None,
+        }
     }
 
     /// Never more than the limit in any interval of a window's length: see [`SlidingWindowCounter::strict`].
@@ -145,8 +188,15 @@ impl<C: Clock> SlidingWindowCounterBuilder<C> {
 
     /// Another clock.
     pub fn clock<D: Clock>(self, clock: D) -> SlidingWindowCounterBuilder<D> {
-        let Self { limit, window, strict, stats, line, .. } = self;
-        SlidingWindowCounterBuilder { limit, window, clock, strict, stats, line }
+        SlidingWindowCounterBuilder {
+            limit: self.limit,
+            window: self.window,
+            clock,
+            strict: self.strict,
+            stats: self.stats,
+            #[cfg(feature = "async")]
+            max_waiters: self.max_waiters,
+        }
     }
 
     /// Counts calls: by each thread in words of its own, without a locked instruction, so that it costs next to nothing;
@@ -158,9 +208,8 @@ impl<C: Clock> SlidingWindowCounterBuilder<C> {
     /// Refuses whoever would wait when so many do: at once, with an estimate of how long it would have been. Default: no
     /// bound.
     #[cfg(feature = "async")]
-    pub fn max_waiters(mut self, waiters: usize) -> Self {
-        self.line.set_max_waiters(waiters);
-        self
+    pub fn max_waiters(self, waiters: usize) -> Self {
+        Self { max_waiters: Some(waiters), ..self }
     }
 
     /// The counter.
@@ -178,7 +227,10 @@ impl<C: Clock> SlidingWindowCounterBuilder<C> {
     /// ```
     pub fn build(self) -> Result<SlidingWindowCounter<C>, ConfigError> {
         let mut counter = SlidingWindowCounter::with_law(self.limit, self.window, self.clock, self.strict)?;
-        counter.core.set_line(self.line);
+        #[cfg(feature = "async")]
+        if let Some(waiters) = self.max_waiters {
+            counter.core.set_max_waiters(waiters);
+        }
         if self.stats {
             counter.core.start_counting();
         }

@@ -69,9 +69,10 @@ impl Core {
         self.counters = Some(Box::new(Counters::new()));
     }
 
-    /// Another line. Before the counter is shared.
-    pub(crate) fn set_line(&mut self, line: Line) {
-        self.line = line;
+    /// Before the counter is shared.
+    #[cfg(feature = "async")]
+    pub(crate) fn set_max_waiters(&mut self, waiters: usize) {
+        self.line.set_max_waiters(waiters);
     }
 
     pub(crate) const fn params(&self) -> &Params {
