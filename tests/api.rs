@@ -383,6 +383,99 @@ fn statistics() {
     }
 }
 
+#[test]
+fn everything_together() -> Result<(), Box<dyn Error>> {
+    fn is_limiter<L: Limiter + ?Sized>() {}
+    is_limiter::<dyn Limiter>();
+    is_limiter::<TokenBucket>();
+    is_limiter::<FixedWindowCounter>();
+    is_limiter::<SlidingWindowCounter>();
+    is_limiter::<StripedTokenBucket>();
+    is_limiter::<AdaptiveRateLimiter>();
+    is_limiter::<Key<'_>>();
+    is_limiter::<KeyHandle<String>>();
+    is_limiter::<&TokenBucket>();
+    is_limiter::<Arc<TokenBucket>>();
+    is_limiter::<Box<dyn Limiter>>();
+    is_limiter::<Option<TokenBucket>>();
+    is_limiter::<(TokenBucket, u64)>();
+    is_limiter::<AllOf<Vec<Arc<dyn Limiter>>>>();
+    let _: fn(&dyn Limiter, u64) -> R = |limiter, n| limiter.try_acquire_n(n);
+    let _: fn(&dyn Limiter) -> R = |limiter| limiter.try_acquire();
+    let _: fn(&dyn Limiter, u64) = |limiter, n| limiter.refund(n);
+    let _: fn(&dyn Limiter) -> u64 = |limiter| limiter.available();
+    let _: fn(&dyn Limiter, u64) -> Result<Duration, RateLimitExceeded> = |limiter, n| limiter.time_to_available(n);
+    let _: fn(&dyn Limiter) -> Option<Quota> = |limiter| limiter.policy();
+
+    /// What one has to write for a limiter of one's own.
+    #[derive(Debug)]
+    struct Own;
+    impl Limiter for Own {
+        fn try_acquire_n(&self, n: u64) -> R {
+            if n < 2 { Ok(()) } else { Err(RateLimitExceeded::ExceedsCapacity { requested: n, capacity: 1 }) }
+        }
+        fn refund(&self, _: u64) {}
+        fn available(&self) -> u64 {
+            1
+        }
+        fn time_to_available(&self, n: u64) -> Result<Duration, RateLimitExceeded> {
+            self.try_acquire_n(n).map(|()| Duration::ZERO)
+        }
+    }
+    assert_eq!((Own.try_acquire(), Own.policy()), (Ok(()), None));
+
+    let (requests, tokens) = (TokenBucket::new(Quota::per_second(10))?, TokenBucket::new(Quota::per_hour(6_000))?);
+    let both = all_of((&requests, Own, (&tokens, 1200)));
+    assert!(both.try_acquire().is_ok());
+    futures_lite::future::block_on(both.acquire())?;
+    assert_eq!(tokens.available(), 3_600);
+    is_wait(both.acquire());
+    is_shared::<AllOf<(&TokenBucket, (&TokenBucket, u64))>>();
+    Ok(())
+}
+
+static SHARED: TokenBucket = TokenBucket::const_new(Quota::per_hour(2));
+static BY_KEY: LazyLock<PerKeyRateLimiter<u64>> =
+    LazyLock::new(|| PerKeyRateLimiter::new(Quota::per_hour(1)).expect("in range"));
+static ADAPTIVE: LazyLock<AdaptiveRateLimiter> =
+    LazyLock::new(|| AdaptiveRateLimiter::builder().base_rate(100.0).build().expect("in range"));
+
+#[rate_limit(rate = 10.0, burst = 20)]
+fn limited() -> R {
+    Ok(())
+}
+
+#[rate_limit(rate = 10, per = "minute", wait)]
+fn patient() -> u8 {
+    1
+}
+
+#[rate_limit(limiter = SHARED, timeout = "100ms")]
+async fn shared() -> R {
+    Ok(())
+}
+
+#[rate_limit(limiter = BY_KEY, key = &user)]
+fn by_key(user: u64) -> R {
+    let _ = user;
+    Ok(())
+}
+
+#[rate_limit(adaptive = ADAPTIVE)]
+fn recorded(fails: bool) -> Result<(), CallError<u8>> {
+    if fails { Err(CallError::Inner(7)) } else { Ok(()) }
+}
+
+#[test]
+fn attribute() {
+    assert_eq!((limited(), patient()), (Ok(()), 1));
+    assert_eq!(futures_lite::future::block_on(shared()), Ok(()));
+    assert_eq!((by_key(1), by_key(2)), (Ok(()), Ok(())));
+    assert!(matches!(by_key(1), Err(RateLimitExceeded::Denied { .. })));
+    assert_eq!((recorded(false), recorded(true)), (Ok(()), Err(CallError::Inner(7))));
+    assert_eq!(ADAPTIVE.stats().window_errors, 1);
+}
+
 /// Compiles only for types that have not the trait: which of two implementations is meant would be ambiguous.
 macro_rules! is_not {
     ($Trait:ident: $($Type:ty),+) => {{
