@@ -134,7 +134,9 @@ striped-setters-do-not-exclude ; token_bucket/core/loan.rs ; s/let _guard = self
 lent-is-in-the-burst ; token_bucket/core/loan.rs ; s/quota\.burst\(quota\.capacity\(\) - lent\)/quota.burst(quota.capacity() - 0 * lent)/ ; stalled_draw_take
 lent-stays-in-the-burst ; token_bucket/core/loan.rs ; s/let lent = self\.history\.lent\(\) \+ budget;/let lent = self.history.lent() + 0 * budget;/ ; lend_
 lent-is-not-taken ; token_bucket/core/loan.rs ; s/-there\.min\(budget as i64\)/0 * there/, s/taken\.unsigned_abs\(\)/budget + taken.unsigned_abs()/ ; lend_draw
-lenders-do-not-exclude ; token_bucket/core/loan.rs ; s/(fn lend.*?)let _guard = self\.setter\.lock\(\);/$1/s ; lend_lend
+lenders-do-not-exclude ; token_bucket/core/loan.rs ; s/let _guard = self\.setter\.try_lock\(\)\.ok_or\(Busy\)\?;// ; lend_lend
+ends-beside-a-lender ; token_bucket/core/loan.rs ; s/(fn take_back.*?)let _guard = self\.setter\.lock\(\);/$1/s ; drop_lend
+lends-in-debt ; token_bucket/core/loan.rs ; s/\(there >= 0 && !waits\)\.then\(\|\| -there\.min\(budget as i64\)\)/(!waits).then(|| -there.clamp(0, budget as i64))/ ; no_interval
 any-loan-comes-back ; token_bucket/core/loan.rs ; s/loan\.generation != self\.generation\(\)/loan.generation > self.generation()/ ; drop_set_quota
 loan-does-not-end ; token_bucket/core/loan.rs ; s/self\.history\.lent\(\) - loan\.budget/self.history.lent() - 0 * loan.budget/ ; drop_
 change-recalls-nothing ; token_bucket/core.rs ; s/self\.generation\.store\(generation\.wrapping_add\(1\)/self.generation.store(generation.wrapping_add(0)/ ; set_quota
@@ -146,8 +148,11 @@ looks-without-fence ; striped/drained.rs ; s/(is_ok\(\) \{.*?)fence\(Ordering::S
 known-after-one-look ; striped/drained.rs ; s/if are_empty\(\) \{/if !self.is_known() {/ ; fill_look
 told-before-it-is-there ; striped/stripe.rs ; s/let is_back = (cas.*?);\s*if is_back && self\.stock > 0 \{\s*self\.drained\.end\(\);\s*\}/self.drained.end(); let _ = $1;/s ; fill_look
 claim-does-not-tell ; striped/stripe.rs ; s/self\.drained\.end\(\);/let _ = self.drained;/ ; _look
+fill-tells-nobody ; striped.rs ; s/(self\.fill\(claim, batch, n\)\);\s*)self\.tell_head\(\);/$1/ ; head_fill
+gatherer-tells-nobody ; striped.rs ; s/self\.tell_head\(\);(\s*result\s*\})/$1/ ; head_put_back
+serves-without-fence ; striped/wait.rs ; s/fence\(Ordering::SeqCst\);// ; head_
 refund-does-not-tell ; striped/stripes.rs ; s/if left < n \{/if left > n {/ ; refund_look
-waits-for-a-claim ; striped.rs ; s/(if self\.fill\(claim, batch, n\) \{\s*return Ok\(\(\)\);\s*\}\s*\})\s*\}(.*?)\/\/ Also if somebody.*?if let Some\(Ok\(\(\)\)\) = self\.centre\.take\(view, n\) \{\s*return Ok\(\(\)\);\s*\}/$1 } else if let Some(Ok(())) = self.centre.take(view, n) { return Ok(()); }/s ; draw_draw
+waits-for-a-claim ; striped.rs ; s/self\.centre\.take\(view, n\) \{(\s*return Ok)/(there == n || batch.permits() == 0).then(|| self.centre.take(view, n)).flatten() {$1/ ; draw_draw
 a-fraction-comes-twice ; striped.rs ; s/units\.div_ceil\(1 << shift\)/units >> shift/ ; in_fractions
 nothing-comes-back ; compose/members.rs ; s/self\.members\.member\(last\)\.refund\(self\.n\);// ; opposite_orders
 first-does-not-come-back ; compose/members.rs ; s/self\.count\.checked_sub\(1\)/self.count.checked_sub(1).filter(|\&last| last > 0)/ ; opposite_orders

@@ -234,10 +234,11 @@ impl<C: Clock> StripedTokenBucket<C> {
             if there > n && batch.permits() > 0 {
                 // Before the clock is read again: else one that is stopped behind its reading would find the word full, as
                 // it was, and bring a batch to a stripe that has been filled meanwhile: one batch too many.
-                if let Some(claim) = self.stripes.claim_own().filter(|claim| claim.is_of(batch)) {
-                    if self.fill(claim, batch, n) {
-                        return Ok(());
-                    }
+                let claim = self.stripes.claim_own().filter(|claim| claim.is_of(batch));
+                let is_filled = claim.is_some_and(|claim| self.fill(claim, batch, n));
+                self.tell_head();
+                if is_filled {
+                    return Ok(());
                 }
             }
             // Also if somebody else is filling the stripe: that one may be stopped.
@@ -270,10 +271,22 @@ impl<C: Clock> StripedTokenBucket<C> {
         if n == 1 {
             return if self.stripes.take_one() { Ok(()) } else { Err(self.centre.refuse(view, n)) };
         }
-        self.gather_with(n, |rest| {
+        let result = self.gather_with(n, |rest| {
             let result = if rest == 0 { Ok(()) } else { self.centre.take_uncounted(rest) };
             result.map_err(|error| asked(error, n))
-        })
+        });
+        self.tell_head();
+        result
+    }
+
+    /// Stock may have come into a stripe since the head of the line has looked there.
+    fn tell_head(&self) {
+        // Who has put any is behind the fence in `Drained::end`, which pairs with that in `serve`: WAIT is seen here, or the
+        // stock there.
+        if self.centre.core.is_waited_for() {
+            // Quietly: this one must learn what became of its own call.
+            self.centre.line.wake_quietly_after_change(u64::MAX);
+        }
     }
 
     /// What stripes have of `n`, and from the word what is missing, which is for `take` to take: all of it, or nothing of both.

@@ -9,7 +9,8 @@
 //!
 //! # Protocol
 //! ```text
-//! who looks:    word' = next version | LOOKING;  fence;  looks at all stripes;  all empty: LOOKING -> DRAINED, if word' still stands
+//! who looks:    nobody else does: word' = next version | LOOKING;  fence;  looks at all stripes;  if word' still stands:
+//!               all empty: LOOKING -> DRAINED;  else without LOOKING
 //! who puts:     puts stock into a stripe;  fence;  if either bit stands: next version, without
 //! ```
 //! Of the two fences one comes first. If that is the looker's, the other sees its word or a later one, and wipes it out; else the
@@ -51,12 +52,14 @@ impl Drained {
         }
         // Ordering: Relaxed; a guess for the exchange to check.
         let word = self.0.load(Ordering::Relaxed);
-        let looking = ((word & !BITS) + VERSION) | LOOKING;
-        if cas(&self.0, word, looking).is_ok() {
-            // Ordering: SeqCst pairs with the fence in `end`.
-            fence(Ordering::SeqCst);
-            if are_empty() {
-                let _ = cas(&self.0, looking, looking ^ BITS);
+        // One at a time: if all that are denied began anew, they would keep each other from coming to an end.
+        if word & BITS == 0 {
+            let looking = (word + VERSION) | LOOKING;
+            if cas(&self.0, word, looking).is_ok() {
+                // Ordering: SeqCst pairs with the fence in `end`.
+                fence(Ordering::SeqCst);
+                let seen = looking ^ if are_empty() { BITS } else { LOOKING };
+                let _ = cas(&self.0, looking, seen);
             }
         }
         // They were, a moment ago.
@@ -65,7 +68,7 @@ impl Drained {
 
     /// Stock was put into a stripe.
     pub(super) fn end(&self) {
-        // Ordering: SeqCst pairs with the fence in `look`.
+        // Ordering: SeqCst pairs with the fence in `look`, and for who looks for WAIT after this with that of the head's look.
         fence(Ordering::SeqCst);
         // Ordering: Relaxed; a guess for the exchange to check, and not older than the fence.
         let mut word = self.0.load(Ordering::Relaxed);
@@ -78,9 +81,11 @@ impl Drained {
     }
 }
 
-#[cfg(all(test, not(any(loom, shuttle))))]
+#[cfg(all(test, feature = "std", not(any(loom, shuttle))))]
 mod tests {
     use core::cell::Cell;
+    use std::sync::mpsc;
+    use std::thread;
 
     use super::Drained;
 
@@ -124,24 +129,64 @@ mod tests {
         assert!(!drained.is_known());
     }
 
+    /// Of many that are denied at once one looks, and comes to an end. Kills: each begins anew; who saw something there keeps
+    /// others from looking.
+    #[test]
+    fn one_looks_at_a_time() {
+        let looks = Cell::new(0);
+        let is_known = is_known_after(|drained, look| {
+            if look == 2 {
+                assert!(drained.look(|| {
+                    looks.set(looks.get() + 1);
+                    true
+                }));
+                assert!(!drained.is_known());
+            }
+        });
+        assert!(is_known);
+        assert_eq!(looks.get(), 1, "but for its own denial");
+
+        let (drained, looks) = (Drained::new(), Cell::new(0));
+        assert!(drained.look(|| looks.replace(looks.get() + 1) == 0));
+        assert!(!drained.is_known());
+        assert!(drained.look(|| true));
+        assert!(drained.is_known());
+    }
+
     /// The word that a look left is not taken for an earlier one's. Kills: a version that stands.
     #[test]
     fn two_who_look_are_not_mistaken_for_each_other() {
-        let is_known = is_known_after(|drained, look| {
-            if look == 2 {
-                // A batch came, was told of, and used up.
-                drained.end();
-                // The next one comes after another one's first look, and is seen in its second.
+        let drained = Drained::new();
+        let (stopped, is_stopped) = mpsc::channel();
+        let (go_on, may_go_on) = mpsc::channel();
+        thread::scope(|scope| {
+            let drained = &drained;
+            let first = scope.spawn(move || {
                 let looks = Cell::new(0);
                 drained.look(|| {
-                    if looks.get() == 0 {
-                        drained.end();
+                    if looks.replace(looks.get() + 1) == 1 {
+                        stopped.send(()).unwrap();
+                        may_go_on.recv().unwrap();
                     }
-                    looks.replace(looks.get() + 1) == 0
-                });
-                assert_eq!(looks.get(), 2);
-            }
+                    true
+                })
+            });
+            is_stopped.recv().unwrap();
+            // A batch came, was told of, and used up.
+            drained.end();
+            // The next one comes after another one's first look, and is seen in its second, behind which the first one goes on.
+            let (first, looks) = (Cell::new(Some(first)), Cell::new(0));
+            drained.look(|| {
+                if looks.replace(looks.get() + 1) == 0 {
+                    drained.end();
+                    return true;
+                }
+                go_on.send(()).unwrap();
+                assert!(first.take().expect("once").join().unwrap());
+                false
+            });
+            assert_eq!(looks.get(), 2);
         });
-        assert!(!is_known);
+        assert!(!drained.is_known());
     }
 }

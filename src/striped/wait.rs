@@ -5,6 +5,7 @@ use ::core::time::Duration;
 use super::StripedTokenBucket;
 use crate::clock::Clock;
 use crate::error::RateLimitExceeded;
+use crate::sync::{Ordering, fence};
 use crate::token_bucket::Look;
 use crate::wait::{Acquire, Line, Place, Serve, Source, block_on, waits};
 
@@ -29,9 +30,15 @@ impl<C: Clock> Source for StripedTokenBucket<C> {
     }
 
     fn serve(&self, look: &mut Look, n: u64, others: bool) -> Serve {
-        match self.centre.serve(look, n, others) {
-            Serve::Later(_) if !self.stripes.are_empty() => {}
-            served => return served,
+        let served = self.centre.serve(look, n, others);
+        if !matches!(served, Serve::Later(_)) {
+            return served;
+        }
+        // Ordering: SeqCst pairs with the fence in `Drained::end`: stock is seen here, or WAIT in `tell_head` by who puts it there;
+        // that one wakes the head when the lock is free.
+        fence(Ordering::SeqCst);
+        if self.stripes.are_empty() {
+            return served;
         }
         // The head has what stripes hold, too: nobody else can give it to it.
         let served = self.gather_with(n, |rest| match self.centre.serve(look, rest, others) {

@@ -273,6 +273,12 @@ impl Core {
         self.change_bits(|word| if waiting { word | WAIT } else { word & !WAIT });
     }
 
+    /// Whether anybody waits.
+    pub(crate) fn is_waited_for(&self) -> bool {
+        // Ordering: Relaxed; behind a fence, if the caller has anything to tell.
+        self.word.load(Ordering::Relaxed) & WAIT != 0
+    }
+
     /// A bucket that has started already: under `params`, at `instant`.
     #[cfg(feature = "per-key")]
     pub(crate) fn started(quota: Quota, scale: Scale, params: &Params, instant: u64) -> Self {

@@ -220,6 +220,11 @@ fn run(setting: Setting) -> u64 {
     clock.with_shown(|shown| drop(shown.drain(..shown.len() - 1)));
     let taken = [9, 9, burst - 9][rng.gen_range(0..3)];
     assert_eq!(bucket.try_acquire_up_to(taken), taken);
+    if rng.gen_range(0..2) == 0 {
+        // All that there may be.
+        bucket.refund(taken);
+        assert_eq!(bucket.available(), burst);
+    }
     let bucket = Arc::new(bucket);
     let shared = Arc::new(Shared { setting, clock, bucket });
     let mut calls = vec![Call { start: 0, end: 0, kind: Kind::Changed(burst) }];
@@ -256,10 +261,10 @@ fn from_env(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
-/// Kills most of what the models kill: see docs/DESIGN.md.
+/// Kills most of what the models kill, and `lends-in-debt`: see docs/DESIGN.md.
 #[test]
 fn no_interval_is_above_its_bound() {
-    let (runs, seed) = (from_env("SHUTTLE_RUNS", 6_000) as usize, from_env("SHUTTLE_SEED", 4));
+    let (runs, seed) = (from_env("SHUTTLE_RUNS", 4_500) as usize, from_env("SHUTTLE_SEED", 4));
     let mut total = 0;
     for (locals, refunds, changes, steps_back) in [
         (false, false, false, false),
@@ -268,9 +273,11 @@ fn no_interval_is_above_its_bound() {
         (true, true, true, false),
         (false, false, false, true),
         (false, true, false, true),
+        (true, false, false, true),
+        (true, true, false, true),
     ] {
-        // Not both: a change under a clock that has stepped back cuts what is owed to one burst, as it says; a loan is a change.
-        assert!(!steps_back || !changes && !locals);
+        // Not both: a change under a clock that has stepped back cuts what is owed to one burst, as it says.
+        assert!(!steps_back || !changes);
         let setting = Setting { locals, refunds, changes, steps_back };
         let started = Instant::now();
         // The first stops threads rarely, and for long; the second often.
