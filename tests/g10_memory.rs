@@ -82,6 +82,7 @@ fn a_flood_of_strings_leaves_nothing() {
     let bytes = Bytes::new();
     let builder = PerKeyRateLimiter::<String>::builder(Quota::per_hour(1)).clock(ManualClock::new());
     let limiter = builder.max_keys(MAX_KEYS).build().unwrap();
+    let empty = bytes.live();
     let mut name = String::new();
     for n in 0..200_000 {
         name.clear();
@@ -92,7 +93,9 @@ fn a_flood_of_strings_leaves_nothing() {
     assert!(bytes.peak() <= 2 * bound(MAX_KEYS) + 30 * MAX_KEYS as isize, "{} bytes", bytes.peak());
     limiter.clear();
     assert!(limiter.is_empty());
-    assert!(bytes.live() < 20_000, "{} bytes are left", bytes.live());
+    // The test runner's own are among them: 10 kB when it is told of its first result meanwhile.
+    let left = bytes.live() - empty;
+    assert!(left < 20_000, "{left} bytes are left");
 }
 
 /// Kills: a bucket for each of them.
