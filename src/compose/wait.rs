@@ -28,7 +28,7 @@ impl<M: Members> AllOf<M> {
     /// ```
     /// use sluicegate::{Quota, TokenBucket, all_of};
     ///
-    /// let (a, b) = (TokenBucket::new(Quota::per_second(5))?, TokenBucket::new(Quota::per_second(9))?);
+    /// let (a, b) = (TokenBucket::new(Quota::per_hour(5))?, TokenBucket::new(Quota::per_hour(9))?);
     /// # futures_lite::future::block_on(async {
     /// assert_eq!(all_of((&a, &b)).acquire().await, Ok(()));
     /// assert_eq!((a.available(), b.available()), (4, 8));
