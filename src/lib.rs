@@ -90,6 +90,8 @@ pub mod _docs {
     pub mod design {}
     #[doc = include_str!("../docs/BENCHMARKS.md")]
     pub mod benchmarks {}
+    #[doc = include_str!("../docs/COMPARE.md")]
+    pub mod compare {}
     #[doc = include_str!("../CHANGELOG.md")]
     pub mod changelog {}
 }
