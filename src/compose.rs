@@ -55,11 +55,14 @@ pub const fn all_of<M: Members>(members: M) -> AllOf<M> {
 /// Somebody else who comes to such a member between charge and roll-back can be
 /// - denied, for want of the permits that are about to come back;
 /// - favoured: a bucket that would have been full meanwhile has kept room, so that nothing of what came then was lost. That is at
-///   most `min(n, rate * gap)` permits, where `n` is what was charged and `gap` the time until it came back; and at most `n`, whatever
-///   others give back or change meanwhile. Its own bound every limiter keeps all the same.
+///   most `min(n, rate * gap)` permits, where `n` is what was charged and `gap` the time from the look at that member, by whose reading of
+///   the clock it is charged, until they came back; and at most `n`, whatever others give back or change meanwhile. Its own bound
+///   every limiter keeps all the same.
 ///
-/// Of a window counter nothing comes back after the end of the window in which it was taken, nor of a key's that had no place and
-/// was charged to the bucket that newcomers share ([`WhenFull::Share`](crate::WhenFull::Share)): these count as taken.
+/// Of a window counter nothing comes back after the end of the window in which it was taken, nor while its clock is behind that; nor of
+/// a key's that had no place and was charged to the bucket that newcomers share ([`WhenFull::Share`](crate::WhenFull::Share)): these
+/// count as taken. But to a counter in a composite within this one, or after the eighth of a slice, it comes back as by any
+/// [`refund`](crate::FixedWindowCounter::refund) that is late: to the window of the last grant.
 ///
 /// # Answers
 /// - [`ExceedsCapacity`](RateLimitExceeded::ExceedsCapacity), with the smallest capacity, if that is what any member says; else

@@ -105,6 +105,21 @@ pub trait Limiter: Send + Sync {
         self.try_acquire_n(n)
     }
 
+    /// Takes `n` permits, at least one, without a look before; and tells when, for who may have to give them back.
+    #[doc(hidden)]
+    #[inline(always)]
+    fn composite_charge(&self, n: u64) -> Result<Peek, RateLimitExceeded> {
+        self.try_acquire_n(n).map(|()| Peek::NONE)
+    }
+
+    /// Gives back what was taken by that peek, or told as it; of what counts by the window, only to the window of it.
+    #[doc(hidden)]
+    #[inline]
+    fn composite_give_back(&self, n: u64, peek: Peek) {
+        let _ = peek;
+        self.refund(n);
+    }
+
     /// The clocks that a wait for it goes by.
     #[doc(hidden)]
     #[cfg(feature = "async")]
@@ -117,7 +132,7 @@ pub trait Limiter: Send + Sync {
 ///
 /// A reading from before is what any clock may show: on it a limiter finds less, never more.
 #[doc(hidden)]
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(unreachable_pub)]
 pub struct Peek {
     reading: u64,
@@ -125,5 +140,5 @@ pub struct Peek {
 
 impl Peek {
     /// Of who takes by a reading of its own.
-    pub(crate) const NONE: Self = Self { reading: 0 };
+    pub(crate) const NONE: Self = Self { reading: u64::MAX };
 }

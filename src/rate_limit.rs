@@ -26,7 +26,7 @@
 /// | `rate = 10.0` | a bucket of the function's own, with so many permits a second: a number as it is written, of which nothing is rounded |
 /// | `burst = 20` | with `rate`: the most permits at once; by default what one second (or whatever `per` says) brings, and at least 1 |
 /// | `per = "minute"` | with `rate`: by the `"minute"`, `"hour"` or `"day"` instead of the `"second"` |
-/// | `limiter = PATH` | a limiter in a `static` instead, which other functions may share; of any kind, also behind a `LazyLock` |
+/// | `limiter = PATH` | a limiter in a `static` instead, which other functions may share; of any kind, a composite too, also behind a `LazyLock` |
 /// | `key = expr` | with a `limiter` per key: whose permit, as its `try_acquire` takes it; `expr` may name the parameters |
 /// | `adaptive = PATH` | an [`AdaptiveRateLimiter`] in a `static` instead, which is also told whether the `Result` was `Ok` |
 /// | `wait` | waits for the permit: the task of an `async fn`, else the thread |
@@ -67,6 +67,8 @@
 /// `limiter` the acquire alone. The body stays where it is, but under `adaptive`, which must see what it returns: there it is the body of
 /// a closure that is called at once. Nothing is allocated.
 ///
+/// It names the crate as `::sluicegate`, so that must be its name among the dependencies of the function's crate.
+///
 /// The `static` of a generic function is one for all its types, and that of a method one for all values. A limit of each
 /// value's own is a `key`, or a limiter in a field and an acquire by hand.
 ///
@@ -74,7 +76,8 @@
 /// denies.
 ///
 /// A function that returns a future without being an `async fn`, also by way of an attribute such as `async_trait` on the
-/// block around it, returns no `Result`, so it does not compile.
+/// block around it, returns no `Result`, so it does not compile. But with `rate` and `wait` it does, and then it is what makes the
+/// future that waits, and parks its thread: put the attribute on an `async fn` that it calls.
 ///
 /// # Examples
 /// One limit for two functions, and an error type of one's own:

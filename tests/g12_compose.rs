@@ -301,6 +301,31 @@ fn who_comes_between_gains_what_came_meanwhile_at_most() {
     }
 }
 
+/// The same of a member that was looked at, which is charged at the reading of the look: the gap begins with that.
+///
+/// Kills: a charge at a reading of its own, with which the gap would begin later.
+#[test]
+fn the_gap_begins_with_the_look() {
+    for (n, gap, gain) in [(4, 3, 3), (4, 9, 4), (4, 0, 0), (1, 3, 1)] {
+        let clock = ManualClock::new();
+        let [asked, unasked] = [(); 2].map(|()| bucket(Quota::per_second(1).burst(10), &clock));
+        assert_eq!((asked.available(), unasked.available()), (10, 10));
+        // All time passes before the charge.
+        let first = Meddler(|_| {
+            clock.advance(Duration::from_secs(gap));
+            Ok(())
+        });
+        let last = Meddler(|_| {
+            assert_eq!(asked.try_acquire_n(6), Ok(()));
+            Err(denied(LATER))
+        });
+        assert_eq!(all_of((first, &asked, last)).try_acquire_n(n), Err(denied(LATER)));
+        assert_eq!(unasked.try_acquire_n(6), Ok(()));
+        assert_eq!(asked.available(), unasked.available() + gain, "n = {n}, gap of {gap} permits");
+        assert!(gain <= n.min(gap));
+    }
+}
+
 #[test]
 fn others_may_be_denied_meanwhile_and_no_longer() {
     let clock = ManualClock::new();
@@ -328,6 +353,27 @@ fn what_does_not_come_back() {
     assert_eq!(strict.available(), 6);
     clock.advance(Duration::from_secs(1));
     assert_eq!(strict.available(), 10);
+
+    // Nor to a later one, of which others have taken since. Kills: a roll-back to whichever window is open.
+    let second = Duration::from_secs(1);
+    let fixed = FixedWindowCounter::with_clock(10, second, clock.clone()).unwrap();
+    let sliding = SlidingWindowCounter::with_clock(10, second, clock.clone()).unwrap();
+    for counter in [&fixed as &dyn Limiter, &sliding, &strict, &(&fixed, 1), &Some(&sliding)] {
+        clock.advance(3 * second);
+        let last = Meddler(|_| {
+            clock.advance(2 * second);
+            assert_eq!(counter.try_acquire_n(5), Ok(()));
+            Err(denied(LATER))
+        });
+        assert!(all_of((counter, &last)).try_acquire_n(4).is_err());
+        assert_eq!(counter.available(), 5);
+        clock.advance(3 * second);
+        assert!(all_of((&None::<Bucket>, counter, &last)).try_acquire_n(4).is_err());
+        assert_eq!(counter.available(), 5);
+        clock.advance(3 * second);
+        assert!(all_of([&None::<Bucket> as &dyn Limiter, counter, &last]).try_acquire_n(4).is_err());
+        assert_eq!(counter.available(), 5);
+    }
 
     let shared = PerKeyRateLimiter::<u32>::builder(Quota::per_hour(5)).max_keys(1).when_full(WhenFull::Share);
     let shared = shared.clock(clock.clone()).build().unwrap();
@@ -444,6 +490,7 @@ fn every_clock_is_read_once() {
     assert_eq!(readings(&|| assert_eq!(all.try_acquire_n(2), Ok(()))), [1; 6]);
     let list: [&dyn Limiter; 3] = [first, second, &fixed];
     assert_eq!(readings(&|| assert_eq!(all_of(&list[..]).try_acquire_n(2), Ok(()))), [1, 1, 0, 1, 0, 0]);
+    assert_eq!(readings(&|| assert_eq!(all_of((&strict, first)).try_acquire_n(2), Ok(()))), [1, 0, 0, 0, 1, 0]);
 }
 
 /// Two composites over the same members, in either order, and calls to one member alone: nothing is lost, and nothing comes twice.

@@ -90,6 +90,34 @@ fn options_may_come_from_a_macro() {
     assert!(two().is_ok() && two().is_ok() && two().is_err());
 }
 
+/// So may the function, in parts. Kills: a body that is taken for none where a `macro_rules` matched it as a block.
+#[test]
+fn a_function_may_come_from_a_macro() {
+    macro_rules! limited {
+        ($(#[$attribute:meta])* $vis:vis fn $name:ident() -> $returned:ty $body:block) => {
+            #[rate_limit(rate = 1, per = "day")]
+            $(#[$attribute])* $vis fn $name() -> $returned $body
+        };
+        ($item:item) => {
+            #[rate_limit(rate = 1, per = "day")]
+            $item
+        };
+    }
+    limited!(
+        #[inline]
+        pub(crate) fn by_parts() -> Result<u8, Denial> {
+            Ok(1)
+        }
+    );
+    limited!(
+        fn whole(n: u8) -> Result<u8, Denial> {
+            Ok(n)
+        }
+    );
+    assert_eq!((by_parts(), whole(2)), (Ok(1), Ok(2)));
+    assert!(by_parts().is_err() && whole(2).is_err());
+}
+
 // --- Functions of every kind
 
 static ALL: TokenBucket = TokenBucket::const_new(Quota::per_hour(1_000));
@@ -240,6 +268,21 @@ fn names_do_not_meet() {
     assert!(own(1, 2).is_err());
 }
 
+/// Nor those of a `static` or `const`, which no hygiene keeps apart. Kills: an expansion with variables of these names.
+#[test]
+#[allow(non_upper_case_globals)]
+fn names_of_statics_do_not_meet() {
+    static limiter: TokenBucket = TokenBucket::const_new(Quota::per_hour(1));
+    const exceeded: u8 = 3;
+
+    #[rate_limit(limiter = limiter)]
+    fn limited() -> Result<u8, Denial> {
+        Ok(exceeded)
+    }
+    assert_eq!(limited(), Ok(3));
+    assert!(limited().is_err());
+}
+
 // --- Async functions, and waiting
 
 fn assert_send<T: Send>(value: T) -> T {
@@ -349,6 +392,38 @@ fn functions_share_a_limiter() {
     let before = STRIPED.available();
     assert_eq!(three(), Ok(3));
     assert_eq!(STRIPED.available(), before - 1);
+}
+
+/// Where the trait is not imported.
+mod composite {
+    use sluicegate::{AllOf, Quota, RateLimitExceeded, TokenBucket, all_of, rate_limit};
+
+    static TENANT: TokenBucket = TokenBucket::const_new(Quota::per_hour(3));
+    pub(super) static ALL: TokenBucket = TokenBucket::const_new(Quota::per_hour(9));
+    static BOTH: AllOf<(&TokenBucket, (&TokenBucket, u64))> = all_of((&TENANT, (&ALL, 2)));
+
+    #[rate_limit(limiter = BOTH)]
+    pub(super) fn now() -> Result<(), RateLimitExceeded> {
+        Ok(())
+    }
+
+    #[rate_limit(limiter = BOTH, wait)]
+    pub(super) fn later() -> Result<(), RateLimitExceeded> {
+        Ok(())
+    }
+
+    #[rate_limit(limiter = BOTH, timeout = "1ms")]
+    pub(super) async fn soon() -> Result<(), RateLimitExceeded> {
+        Ok(())
+    }
+}
+
+/// Several limits as one are one. Kills: an expansion that needs `Limiter` where it stands.
+#[test]
+fn a_composite_is_a_limiter_too() {
+    assert!(composite::now().is_ok() && composite::later().is_ok() && block_on(composite::soon()).is_ok());
+    assert!(composite::now().is_err() && block_on(composite::soon()).is_err());
+    assert_eq!(composite::ALL.available(), 3);
 }
 
 /// A wait that fails does not run the body. Kills: an error that is dropped as that of an own limiter.

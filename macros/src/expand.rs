@@ -7,7 +7,8 @@ use syn::{Expr, Path, Result, ReturnType};
 use crate::function::Function;
 use crate::options::{Limiter, Options, Waiting};
 
-/// Tokens whose variables the function cannot see, and that cannot see those of the function.
+/// Tokens whose variables the function cannot see, and that cannot see those of the function. A `static` or `const` they do see: so
+/// the names are none that one has.
 macro_rules! ours {
     ($($tokens:tt)*) => {
         quote_spanned!(Span::mixed_site()=> $($tokens)*)
@@ -28,19 +29,26 @@ pub(crate) fn rate_limit(options: TokenStream, function: TokenStream) -> Result<
             match options.waiting {
                 // Nobody else knows the bucket: it grants one permit in the end, and its line is never full.
                 Waiting::Always => ours!(let _ = { #acquire }; #body),
-                _ => ours!(if let ::core::result::Result::Err(exceeded) = { #acquire } { #refuse } #body),
+                _ => ours!(if let ::core::result::Result::Err(__exceeded) = { #acquire } { #refuse } #body),
             }
         }
         Limiter::Shared(path, key) => {
             let limiter = shared(path, &ours!(_));
-            let acquire = verb.call("limiter", place(path), key.as_ref());
-            ours!(if let ::core::result::Result::Err(exceeded) = { #limiter #acquire } { #refuse } #body)
+            let acquire = verb.call("__limiter", place(path), key.as_ref());
+            // A composite has `try_acquire` by the trait alone; what stands in the key is not to see that.
+            let by_trait = key.is_none().then(|| {
+                ours!(
+                    #[allow(unused_imports)]
+                    use ::sluicegate::Limiter as _;
+                )
+            });
+            ours!(if let ::core::result::Result::Err(__exceeded) = { #by_trait #limiter #acquire } { #refuse } #body)
         }
         Limiter::Adaptive(path) => {
             let limiter = shared(path, &ours!(::sluicegate::AdaptiveRateLimiter<_>));
-            let acquire = verb.call("limiter", place(path), None);
+            let acquire = verb.call("__limiter", place(path), None);
             let run = run(&function);
-            ours!(#limiter if let ::core::result::Result::Err(exceeded) = #acquire { #refuse } #run)
+            ours!(#limiter if let ::core::result::Result::Err(__exceeded) = #acquire { #refuse } #run)
         }
     };
     Ok(function.with_body(body))
@@ -59,7 +67,7 @@ fn place(limiter: &Path) -> Span {
 /// A limiter that stands elsewhere: in a `static`, for what stands in a `const` would be made anew by each call.
 fn shared(limiter: &Path, kind: &TokenStream) -> TokenStream {
     let reference = quote_spanned!(at(place(limiter))=> &#limiter);
-    ours!(let limiter: &'static #kind = #reference;)
+    ours!(let __limiter: &'static #kind = #reference;)
 }
 
 /// How a permit is taken.
@@ -97,7 +105,7 @@ impl Verb<'_> {
 fn refuse(function: &Function) -> TokenStream {
     let (first, last) = function.returned();
     let refused = quote_spanned!(at(first)=> return ::sluicegate::_rate_limit::Answer::refused);
-    quote_spanned!(at(last)=> #refused(exceeded);)
+    quote_spanned!(at(last)=> #refused(__exceeded);)
 }
 
 /// Runs the body, and reports what it returns.
@@ -111,7 +119,7 @@ fn run(function: &Function) -> TokenStream {
     };
     if signature.asyncness.is_none() {
         let arrow = returned.map(|returned| ours!(-> #returned));
-        let arguments = ours!(limiter, move || #arrow { #body });
+        let arguments = ours!(__limiter, move || #arrow { #body });
         let run = quote_spanned!(at(first)=> ::sluicegate::_rate_limit::run);
         return quote_spanned!(at(last)=> #run(#arguments));
     }
@@ -125,7 +133,7 @@ fn run(function: &Function) -> TokenStream {
             }
         }
     });
-    let arguments = ours!(limiter, async move { #told #body });
+    let arguments = ours!(__limiter, async move { #told #body });
     let run = quote_spanned!(at(first)=> ::sluicegate::_rate_limit::run_async);
     quote_spanned!(at(last)=> #run(#arguments).await)
 }
@@ -159,13 +167,13 @@ mod tests {
             "/// Kept. \n #[kept] pub fn f<T: Copy>(t: T) -> Result<T, E> where T: Sync { #![kept] Ok(t) }",
             "/// Kept. \n #[kept] pub fn f<T: Copy>(t: T) -> Result<T, E> where T: Sync {
                 #![kept]
-                if let ::core::result::Result::Err(exceeded) = {
+                if let ::core::result::Result::Err(__exceeded) = {
                     static LIMITER: ::sluicegate::TokenBucket = ::sluicegate::TokenBucket::const_new(
                         ::sluicegate::Quota::per(5u64, ::core::time::Duration::from_secs(120u64)).burst(20u64)
                     );
                     LIMITER.try_acquire()
                 } {
-                    return ::sluicegate::_rate_limit::Answer::refused(exceeded);
+                    return ::sluicegate::_rate_limit::Answer::refused(__exceeded);
                 }
                 Ok(t)
             }",
@@ -174,13 +182,32 @@ mod tests {
             "limiter = a::B, key = &user.name",
             "async fn f(user: User) -> R { body }",
             "async fn f(user: User) -> R {
-                if let ::core::result::Result::Err(exceeded) = {
-                    let limiter: &'static _ = &a::B;
-                    limiter.try_acquire(&user.name)
+                if let ::core::result::Result::Err(__exceeded) = {
+                    let __limiter: &'static _ = &a::B;
+                    __limiter.try_acquire(&user.name)
                 } {
-                    return ::sluicegate::_rate_limit::Answer::refused(exceeded);
+                    return ::sluicegate::_rate_limit::Answer::refused(__exceeded);
                 }
                 body
+            }",
+        );
+    }
+
+    /// What has the verb by the trait alone has it, too.
+    #[test]
+    fn a_limiter_without_a_key_may_be_any() {
+        check(
+            "limiter = L",
+            "fn f() -> R {}",
+            "fn f() -> R {
+                if let ::core::result::Result::Err(__exceeded) = {
+                    #[allow(unused_imports)]
+                    use ::sluicegate::Limiter as _;
+                    let __limiter: &'static _ = &L;
+                    __limiter.try_acquire()
+                } {
+                    return ::sluicegate::_rate_limit::Answer::refused(__exceeded);
+                }
             }",
         );
     }
@@ -202,13 +229,13 @@ mod tests {
         check("wait, rate = 1.0", "async fn f() {}", &format!("async fn f() {{ {} }}", own("acquire().await")));
         let shared = |verb: &str| {
             format!(
-                "if let ::core::result::Result::Err(exceeded) = {{
-                    let limiter: &'static _ = &L;
-                    limiter.{verb}(k, 1, ::core::time::Duration::from_nanos(100000000u64))
+                "if let ::core::result::Result::Err(__exceeded) = {{
+                    let __limiter: &'static _ = &L;
+                    __limiter.{verb}(k, 1, ::core::time::Duration::from_nanos(100000000u64))
                 "
             )
         };
-        let refuse = "} { return ::sluicegate::_rate_limit::Answer::refused(exceeded); }";
+        let refuse = "} { return ::sluicegate::_rate_limit::Answer::refused(__exceeded); }";
         let options = "limiter = L, key = k, timeout = \"100ms\"";
         check(options, "fn f() -> R {}", &format!("fn f() -> R {{ {} {refuse} }}", shared("blocking_acquire_timeout")));
         let acquire = shared("acquire_timeout");

@@ -35,13 +35,20 @@ impl Parse for Function {
                 "there is no body to limit; limit the one of the implementation",
             ));
         }
-        let body: Group = match input.parse()? {
-            TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => group,
-            other => return Err(Error::new(other.span(), "expected the function's body")),
-        };
+        let body = braces_of(input.parse()?)?;
         let parse_body = |input: ParseStream<'_>| Ok((input.call(Attribute::parse_inner)?, input.parse()?));
         let (inner_attributes, tokens) = syn::parse::Parser::parse2(parse_body, body.stream())?;
         Ok(Self { attributes, visibility, signature, inner_attributes, body: tokens, braces: body.span() })
+    }
+}
+
+/// The body in its braces.
+fn braces_of(token: TokenTree) -> Result<Group> {
+    match token {
+        TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => Ok(group),
+        // What a `macro_rules` matched as a block.
+        TokenTree::Group(group) if group.delimiter() == Delimiter::None => braces_of(syn::parse2(group.stream())?),
+        other => Err(Error::new(other.span(), "expected the function's body")),
     }
 }
 

@@ -39,6 +39,8 @@ struct Charged<'a, M: Members + ?Sized> {
     members: &'a M,
     count: usize,
     n: u64,
+    /// By which they were taken, so far as that is known.
+    peeks: &'a [Peek],
 }
 
 impl<M: Members + ?Sized> Charged<'_, M> {
@@ -54,8 +56,9 @@ impl<M: Members + ?Sized> Drop for Charged<'_, M> {
         while let Some(last) = self.count.checked_sub(1) {
             self.count = last;
             // Goes on with the others, should this one panic.
-            let others = Charged { members: self.members, count: last, n: self.n };
-            self.members.member(last).refund(self.n);
+            let others = Charged { members: self.members, count: last, n: self.n, peeks: self.peeks };
+            let peek = self.peeks.get(last).copied().unwrap_or(Peek::NONE);
+            self.members.member(last).composite_give_back(self.n, peek);
             others.stay();
         }
     }
@@ -63,11 +66,11 @@ impl<M: Members + ?Sized> Drop for Charged<'_, M> {
 
 /// Gives `n` permits back to every member, the last one first.
 pub(super) fn give_back(members: &(impl Members + ?Sized), n: u64) {
-    drop(Charged { members, count: members.count(), n });
+    drop(Charged { members, count: members.count(), n, peeks: &[] });
 }
 
 /// How many members of a slice are not asked for the time again.
-const KEPT: usize = 7;
+const KEPT: usize = 8;
 
 impl<L: Limiter> Members for [L] {
     fn count(&self) -> usize {
@@ -83,20 +86,20 @@ impl<L: Limiter> Members for [L] {
             return Ok(());
         };
         let mut peeks = [Peek::NONE; KEPT];
-        for (i, member) in others.iter().enumerate() {
-            let peek = asked(i + 1, member.composite_peek(n))?;
+        for (i, member) in (1..).zip(others) {
+            let peek = asked(i, member.composite_peek(n))?;
             if let Some(kept) = peeks.get_mut(i) {
                 *kept = peek;
             }
         }
-        asked(0, first.try_acquire_n(n))?;
-        let mut charged = Charged { members: self, count: 1, n };
-        for (i, member) in others.iter().enumerate() {
+        peeks[0] = asked(0, first.composite_charge(n))?;
+        let mut charged = Charged { members: self, count: 1, n, peeks: &peeks };
+        for (i, member) in (1..).zip(others) {
             let taken = match peeks.get(i) {
                 Some(&peek) => member.composite_take(n, peek),
                 None => member.try_acquire_n(n),
             };
-            asked(i + 1, taken)?;
+            asked(i, taken)?;
             charged.count += 1;
         }
         charged.stay();
@@ -168,9 +171,10 @@ macro_rules! tuples {
             #[inline(always)]
             fn charge(&self, n: u64) -> Result<(), Refusal> {
                 $(let $peek = asked($index, self.$index.composite_peek(n))?;)*
-                asked(0, self.0.try_acquire_n(n))?;
+                let first = asked(0, self.0.composite_charge(n))?;
+                let peeks = [first, $($peek),*];
                 #[allow(unused_mut)] // of one member
-                let mut charged = Charged { members: self, count: 1, n };
+                let mut charged = Charged { members: self, count: 1, n, peeks: &peeks };
                 $(
                     asked($index, self.$index.composite_take(n, $peek))?;
                     charged.count = $index + 1;

@@ -53,6 +53,16 @@ macro_rules! pointers {
                 (**self).composite_take(n, peek)
             }
 
+            #[inline(always)]
+            fn composite_charge(&self, n: u64) -> Result<Peek, RateLimitExceeded> {
+                (**self).composite_charge(n)
+            }
+
+            #[inline]
+            fn composite_give_back(&self, n: u64, peek: Peek) {
+                (**self).composite_give_back(n, peek);
+            }
+
             #[cfg(feature = "async")]
             fn composite_clocks(&self, each: &mut dyn FnMut(&dyn Clock)) {
                 (**self).composite_clocks(each);
@@ -98,6 +108,18 @@ impl<L: Limiter> Limiter for Option<L> {
     #[inline(always)]
     fn composite_take(&self, n: u64, peek: Peek) -> Result<(), RateLimitExceeded> {
         self.as_ref().map_or(Ok(()), |limiter| limiter.composite_take(n, peek))
+    }
+
+    #[inline(always)]
+    fn composite_charge(&self, n: u64) -> Result<Peek, RateLimitExceeded> {
+        self.as_ref().map_or(Ok(Peek::NONE), |limiter| limiter.composite_charge(n))
+    }
+
+    #[inline]
+    fn composite_give_back(&self, n: u64, peek: Peek) {
+        if let Some(limiter) = self {
+            limiter.composite_give_back(n, peek);
+        }
     }
 
     #[cfg(feature = "async")]
@@ -152,6 +174,19 @@ impl<L: Limiter> Limiter for (L, u64) {
     #[inline(always)]
     fn composite_take(&self, n: u64, peek: Peek) -> Result<(), RateLimitExceeded> {
         self.scaled(n, (), |permits| self.0.composite_take(permits, peek))
+    }
+
+    #[inline(always)]
+    fn composite_charge(&self, n: u64) -> Result<Peek, RateLimitExceeded> {
+        self.scaled(n, Peek::NONE, |permits| self.0.composite_charge(permits))
+    }
+
+    #[inline]
+    fn composite_give_back(&self, n: u64, peek: Peek) {
+        match n.saturating_mul(self.1) {
+            0 => {}
+            permits => self.0.composite_give_back(permits, peek),
+        }
     }
 
     #[cfg(feature = "async")]

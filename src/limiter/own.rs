@@ -107,6 +107,21 @@ macro_rules! windows {
             same!();
             in_two_halves!();
 
+            #[inline(always)]
+            fn composite_charge(&self, n: u64) -> Result<Peek, RateLimitExceeded> {
+                let peek = Peek { reading: self.reading() };
+                self.composite_take(n, peek).map(|()| peek)
+            }
+
+            /// What was taken at a later reading than that, which is rare, might be of a later window: then nothing comes back.
+            #[inline]
+            fn composite_give_back(&self, n: u64, peek: Peek) {
+                match peek {
+                    Peek::NONE => self.refund(n),
+                    Peek { reading } => self.refund_of(n, reading),
+                }
+            }
+
             fn policy(&self) -> Option<Quota> {
                 Some(Quota::per(self.limit(), self.window()))
             }

@@ -258,8 +258,15 @@ impl Core {
 
     #[inline]
     pub(crate) fn refund(&self, law: Law, clock: &impl Clock, n: u64) {
+        self.refund_of(law, clock, n, None);
+    }
+
+    /// What was taken at that reading, if it is known.
+    #[inline]
+    pub(crate) fn refund_of(&self, law: Law, clock: &impl Clock, n: u64, reading: Option<u64>) {
         let mut view = self.look(law, clock);
-        let open = view.now;
+        // What was taken at a reading was taken in its window or in a later one: so in this, if that is still the last one.
+        let open = reading.map_or(view.now, |nanos| self.params.stamp(nanos));
         // Not in a later window: what was granted there is not what is given back.
         while self.params.same_window(view.now, open) {
             let level = self.params.level(&view);

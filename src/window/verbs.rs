@@ -207,6 +207,18 @@ macro_rules! verbs {
             pub(crate) fn take_at(&self, n: u64, clock: &impl Clock) -> bool {
                 self.core.take_at(self.law(), clock, n)
             }
+
+            /// One of the clock, in nanoseconds.
+            #[inline(always)]
+            pub(crate) fn reading(&self) -> u64 {
+                self.clock.now().as_nanos()
+            }
+
+            /// Gives back what was taken at that reading, if its window is still that of the last grant.
+            #[inline]
+            pub(crate) fn refund_of(&self, n: u64, reading: u64) {
+                self.core.refund_of(self.law(), &self.clock, n, Some(reading));
+            }
         }
 
         impl<C: Clock> fmt::Debug for $Counter<C> {
