@@ -154,9 +154,9 @@ serves-without-fence ; striped/wait.rs ; s/fence\(Ordering::SeqCst\);// ; head_
 refund-does-not-tell ; striped/stripes.rs ; s/if left < n \{/if left > n {/ ; refund_look
 waits-for-a-claim ; striped.rs ; s/self\.centre\.take\(view, n\) \{(\s*return Ok)/(there == n || batch.permits() == 0).then(|| self.centre.take(view, n)).flatten() {$1/ ; draw_draw
 a-fraction-comes-twice ; striped.rs ; s/units\.div_ceil\(1 << shift\)/units >> shift/ ; in_fractions
-nothing-comes-back ; compose/members.rs ; s/self\.members\.member\(last\)\.refund\(self\.n\);// ; opposite_orders
+nothing-comes-back ; compose/members.rs ; s/self\.members\.member\(last\)\.composite_give_back\(self\.n, peek\);/let _ = peek;/ ; opposite_orders
 first-does-not-come-back ; compose/members.rs ; s/self\.count\.checked_sub\(1\)/self.count.checked_sub(1).filter(|\&last| last > 0)/ ; opposite_orders
-more-comes-back ; compose/members.rs ; s/member\(last\)\.refund\(self\.n\)/member(last).refund(2 * self.n)/ ; rolled_back_exactly
+more-comes-back ; compose/members.rs ; s/composite_give_back\(self\.n, peek\)/composite_give_back(2 * self.n, peek)/ ; rolled_back_exactly
 takes-by-any-reading ; limiter/own.rs ; s/&Earlier\(peek\.reading\)/\&Earlier(peek.reading + (1 << 40))/ ; opposite_orders_while
 beyond-its-budget ; local.rs ; s/core\.draw\(&centre\.clock, need, self\.loan\.budget\)/core.draw(\&centre.clock, need, 2 * self.loan.budget)/ ; stalled_draw_take
 LIST

@@ -76,8 +76,8 @@
 /// denies.
 ///
 /// A function that returns a future without being an `async fn`, also by way of an attribute such as `async_trait` on the
-/// block around it, returns no `Result`, so it does not compile. But with `rate` and `wait` it does, and then it is what makes the
-/// future that waits, and parks its thread: put the attribute on an `async fn` that it calls.
+/// block around it, returns no `Result`, so it does not compile; nor with `wait`, which would park the thread that makes the
+/// future: put the attribute on an `async fn` that it calls.
 ///
 /// # Examples
 /// One limit for two functions, and an error type of one's own:

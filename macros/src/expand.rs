@@ -1,10 +1,10 @@
 //! What the attribute writes: the acquire, ahead of the body.
 
-use proc_macro2::{Ident, Span, TokenStream, TokenTree};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote_spanned};
 use syn::{Expr, Path, Result, ReturnType};
 
-use crate::function::Function;
+use crate::function::{Function, names};
 use crate::options::{Limiter, Options, Waiting};
 
 /// Tokens whose variables the function cannot see, and that cannot see those of the function. A `static` or `const` they do see: so
@@ -18,6 +18,9 @@ macro_rules! ours {
 pub(crate) fn rate_limit(options: TokenStream, function: TokenStream) -> Result<TokenStream> {
     let options: Options = syn::parse2(options)?;
     let function: Function = syn::parse2(function)?;
+    if !matches!(options.waiting, Waiting::Never) {
+        function.refuse_to_wait_for_a_future()?;
+    }
     let verb = Verb { waiting: &options.waiting, is_async: function.signature.asyncness.is_some() };
     let refuse = refuse(&function);
     let body = &function.body;
@@ -114,7 +117,7 @@ fn run(function: &Function) -> TokenStream {
     let (first, last) = function.returned();
     // Where it cannot be named, it is inferred from what the function returns.
     let returned = match &signature.output {
-        ReturnType::Type(_, returned) if !names_impl(returned.to_token_stream()) => Some(returned),
+        ReturnType::Type(_, returned) if !names("impl", returned.to_token_stream()) => Some(returned),
         _ => None,
     };
     if signature.asyncness.is_none() {
@@ -136,14 +139,6 @@ fn run(function: &Function) -> TokenStream {
     let arguments = ours!(__limiter, async move { #told #body });
     let run = quote_spanned!(at(first)=> ::sluicegate::_rate_limit::run_async);
     quote_spanned!(at(last)=> #run(#arguments).await)
-}
-
-fn names_impl(tokens: TokenStream) -> bool {
-    tokens.into_iter().any(|token| match token {
-        TokenTree::Group(group) => names_impl(group.stream()),
-        TokenTree::Ident(ident) => ident == "impl",
-        _ => false,
-    })
 }
 
 #[cfg(test)]

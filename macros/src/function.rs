@@ -3,7 +3,7 @@
 use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::parse::{Parse, ParseStream};
-use syn::{Attribute, Error, Result, ReturnType, Signature, Token, Visibility};
+use syn::{Attribute, Error, Result, ReturnType, Signature, Token, Type, Visibility};
 
 pub(crate) struct Function {
     attributes: Vec<Attribute>,
@@ -52,6 +52,32 @@ fn braces_of(token: TokenTree) -> Result<Group> {
     }
 }
 
+/// Whether it is one by its name: `impl Future`, in a `Pin` (what `async_trait` makes of a method), or as the crate `futures`
+/// calls it.
+fn is_future(returned: &Type) -> bool {
+    let names_future = || names("Future", returned.to_token_stream());
+    match returned {
+        Type::ImplTrait(_) => names_future(),
+        Type::Path(path) => path.path.segments.last().is_some_and(|last| match last.ident.to_string().as_str() {
+            "BoxFuture" | "LocalBoxFuture" => true,
+            "Pin" => names_future(),
+            _ => false,
+        }),
+        Type::Group(group) => is_future(&group.elem),
+        Type::Paren(paren) => is_future(&paren.elem),
+        _ => false,
+    }
+}
+
+/// Whether this word is among the tokens.
+pub(crate) fn names(word: &str, tokens: TokenStream) -> bool {
+    tokens.into_iter().any(|token| match token {
+        TokenTree::Group(group) => names(word, group.stream()),
+        TokenTree::Ident(ident) => ident == word,
+        _ => false,
+    })
+}
+
 /// Whether what follows begins like one.
 fn is_function(input: ParseStream<'_>) -> bool {
     input.peek(Token![fn])
@@ -71,6 +97,18 @@ impl Function {
                 let first = tokens.next().map_or_else(Span::call_site, |token| token.span());
                 (first, tokens.last().map_or(first, |token| token.span()))
             }
+        }
+    }
+
+    /// Refuses one that makes a future and would wait before: that would park the thread that makes it, be it a worker of
+    /// a runtime.
+    pub(crate) fn refuse_to_wait_for_a_future(&self) -> Result<()> {
+        match &self.signature.output {
+            ReturnType::Type(_, returned) if self.signature.asyncness.is_none() && is_future(returned) => {
+                let message = "waiting would park the thread that makes this future; limit an `async fn` instead";
+                Err(Error::new_spanned(returned, message))
+            }
+            _ => Ok(()),
         }
     }
 

@@ -15,4 +15,14 @@ trait Declares {
     fn declared(&self) -> Result<(), RateLimitExceeded>;
 }
 
+#[rate_limit(rate = 10.0, wait)]
+fn makes() -> impl Future<Output = ()> {
+    async {}
+}
+
+#[rate_limit(rate = 10.0, wait)]
+fn boxes(text: &str) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+    Box::pin(async move { drop(text) })
+}
+
 fn main() {}
