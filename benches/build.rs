@@ -1,6 +1,7 @@
-//! Remembers which compiler built the benchmarks, so that their results can name it.
+//! Remembers which compiler built the benchmarks, and of which version each crate in them is, so that results can name it.
 
 use std::env;
+use std::fs;
 use std::process::Command;
 
 fn main() {
@@ -10,4 +11,19 @@ fn main() {
     let version = String::from_utf8(version.unwrap_or_default()).unwrap_or_default();
     let known = if version.trim().is_empty() { "unknown" } else { version.trim() };
     println!("cargo::rustc-env=BUILT_BY={known}");
+    println!("cargo::rerun-if-changed=../Cargo.lock");
+    println!("cargo::rustc-env=LOCKED={}", locked());
+}
+
+/// All that `Cargo.lock` locks: `name version`, separated by semicolons.
+fn locked() -> String {
+    let lock = fs::read_to_string("../Cargo.lock").unwrap_or_default();
+    let field = |package: &str, field: &str| {
+        let value = package.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(" = "));
+        value.map(|value| value.trim_matches('"').to_owned())
+    };
+    let packages = lock
+        .split("[[package]]")
+        .filter_map(|package| Some(format!("{} {}", field(package, "name")?, field(package, "version")?)));
+    packages.collect::<Vec<_>>().join(";")
 }

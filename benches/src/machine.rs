@@ -1,4 +1,4 @@
-//! Where a result comes from: processor, compiler, commit, and how busy the machine was.
+//! Where a result comes from: processor, compiler, commit, versions, and how busy the machine was.
 
 use core::num::NonZero;
 use std::env::consts::{ARCH, OS};
@@ -19,6 +19,12 @@ pub fn provenance() -> Vec<(&'static str, String)> {
         ("compiler", env!("BUILT_BY").to_owned()),
         ("commit", commit().unwrap_or_else(unknown)),
     ]
+}
+
+/// The version of a crate that was built in, as `Cargo.lock` has it.
+#[must_use]
+pub fn version(name: &str) -> Option<&'static str> {
+    env!("LOCKED").split(';').find_map(|package| package.strip_prefix(name)?.strip_prefix(' '))
 }
 
 fn cpu_model() -> Option<String> {
@@ -49,12 +55,18 @@ fn first_line(program: &str, args: &[&str]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::provenance;
+    use super::{provenance, version};
 
     #[test]
     fn each_value_is_one_line_that_is_not_empty() {
         for (name, value) in provenance() {
             assert_eq!(value.lines().count(), 1, "{name}: {value:?}");
         }
+    }
+
+    #[test]
+    fn knows_the_version_of_what_was_built_in() {
+        assert_eq!(version("sluicegate-benches"), Some(env!("CARGO_PKG_VERSION")));
+        assert_eq!(version("sluicegate-bench"), None);
     }
 }

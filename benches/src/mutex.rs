@@ -160,7 +160,7 @@ impl<T: Time, L: Lock<State<T::Point>>> MutexBucket<T, L> {
     /// Takes a token, or nothing.
     #[inline]
     pub fn try_acquire(&self) -> bool {
-        self.take().is_none()
+        self.take(1.0).is_none()
     }
 
     /// The same; a denial tells how long until there is one.
@@ -169,19 +169,28 @@ impl<T: Time, L: Lock<State<T::Point>>> MutexBucket<T, L> {
     /// How long, if there is none now.
     #[inline]
     pub fn try_acquire_or_wait(&self) -> Result<(), Duration> {
-        match self.take() {
+        self.try_acquire_n_or_wait(1.0)
+    }
+
+    /// The same for `n` tokens.
+    ///
+    /// # Errors
+    /// How long until there are as many, if there are not now.
+    #[inline]
+    pub fn try_acquire_n_or_wait(&self, n: f64) -> Result<(), Duration> {
+        match self.take(n) {
             None => Ok(()),
             Some(missing) => Err(Duration::from_secs_f64(missing / self.per_second)),
         }
     }
 
-    /// Takes a token, or tells which part of one is missing.
+    /// Takes `n` tokens, or tells how much is missing.
     #[inline]
-    fn take(&self) -> Option<f64> {
+    fn take(&self, n: f64) -> Option<f64> {
         self.state.with(|state| {
             // Under the lock, so that time passes once and forwards.
             state.earn::<T>(self.time.now(), self.per_second, self.burst);
-            state.take(1.0)
+            state.take(n)
         })
     }
 }

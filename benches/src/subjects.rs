@@ -4,6 +4,7 @@ pub mod adaptive;
 pub mod bucket;
 pub mod compose;
 pub mod keyed;
+mod peers;
 pub mod window;
 
 use core::fmt;

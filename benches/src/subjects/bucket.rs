@@ -1,4 +1,4 @@
-//! Token buckets: ours, governor, and the mutexes that people write, with quotas that all can hold.
+//! Token buckets: ours, the peers', and the mutexes that people write, with quotas that all can hold.
 //!
 //! What our striped bucket, and a worker's stock of it, cost depends on how many permits are drawn at once, and so on the burst.
 //! With the largest one that governor can hold they hardly ever draw; what
@@ -13,7 +13,7 @@ use governor::middleware::NoOpMiddleware;
 use governor::state::{InMemoryState, NotKeyed};
 use sluicegate::{CoarseClock, LocalTokenBucket, MonotonicClock, Quota, StripedTokenBucket, TokenBucket};
 
-use super::{Limiter, Outcome, Subject, Suite};
+use super::{Limiter, Outcome, Subject, Suite, peers};
 use crate::harness;
 use crate::mutex::{
     InstantTime, Lock, MutexBucket, ParkingLotInstant, ParkingLotMonotonic, State, StdInstant, StdMonotonic, Time,
@@ -45,7 +45,7 @@ pub fn with_and_without_stats() -> Vec<Subject> {
 ///
 /// governor keeps a burst in 32 bits and its interval in whole nanoseconds, so the quotas stay within that.
 #[derive(Clone, Copy, Debug)]
-enum Work {
+pub(super) enum Work {
     /// Every call is granted, and the bucket is neither full nor empty: 1,000 a second out of a burst of 2^32 - 1.
     ///
     /// More calls than permits come, as under load, and a run is too short to empty the bucket.
@@ -88,7 +88,7 @@ impl Work {
         }
     }
 
-    const fn outcome(self) -> Outcome {
+    pub(super) const fn outcome(self) -> Outcome {
         match self {
             Self::Allow | Self::AllowFull => Outcome::Granted,
             Self::Deny | Self::DenySpent => Outcome::Denied,
@@ -99,9 +99,9 @@ impl Work {
 
 /// A quota that every subject can hold: one permit an interval, and a burst.
 #[derive(Clone, Copy, Debug)]
-struct Load {
-    interval: Duration,
-    burst: NonZeroU32,
+pub(super) struct Load {
+    pub(super) interval: Duration,
+    pub(super) burst: NonZeroU32,
 }
 
 impl Load {
@@ -164,7 +164,7 @@ impl<T: Time, L: Lock<State<T::Point>>> Limiter for MutexBucket<T, L> {
     }
 }
 
-fn subject<L: Limiter>(name: &'static str, work: Work, make: impl Fn(Load) -> L + 'static) -> Subject {
+pub(super) fn subject<L: Limiter>(name: &'static str, work: Work, make: impl Fn(Load) -> L + 'static) -> Subject {
     Subject::new(name, work.name(), work.outcome(), move || spent(name, work, make(work.load())))
 }
 
@@ -230,5 +230,5 @@ fn everybody(work: Work) -> Vec<Subject> {
         subject("parking_lot_instant", work, |load| -> ParkingLotInstant { load.mutex(InstantTime) }),
         subject("parking_lot_monotonic", work, |load| -> ParkingLotMonotonic { load.mutex(MonotonicClock::new()) }),
     ];
-    limiters.into_iter().chain(floor).collect()
+    limiters.into_iter().chain(peers::subjects(work)).chain(floor).collect()
 }
