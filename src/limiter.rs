@@ -29,7 +29,7 @@ use crate::quota::Quota;
 /// The four required methods must agree: what [`try_acquire_n`](Self::try_acquire_n) denies was not charged, and
 /// [`refund`](Self::refund) gives back what it took. `n = 0` is `Ok` and takes nothing. Whatever else comes to the trait
 /// later has a default. A limiter that panics, or whose answers do not agree, harms nobody but its own callers: a composite gives
-/// back what it had taken of the other ones.
+/// back what it had taken of the other ones. If its [`refund`](Self::refund) panics during that, the process ends, as by any two panics.
 ///
 /// ```
 /// use sluicegate::{Limiter, ManualClock, Quota, RateLimitExceeded, TokenBucket};

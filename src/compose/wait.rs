@@ -44,6 +44,7 @@ impl<M: Members> AllOf<M> {
     ///
     /// It sleeps for 50 microseconds at least, twice that after each sleep in vain, up to 13 ms, and for a minute at most. Where members have a clock
     /// that is moved by hand, it also tries again when that is moved. Tasks sleep on the timer of the first member's clock.
+    /// In the statistics of the first member each try that it denies is a rejected call.
     ///
     /// # Errors
     /// [`ExceedsCapacity`](RateLimitExceeded::ExceedsCapacity) and [`KeysExhausted`](RateLimitExceeded::KeysExhausted), at once. Nothing was

@@ -1,19 +1,24 @@
-//! The trait for what points to a limiter, may be none, or counts in other units.
+//! The trait for what points to a limiter, a handle among it, may be none, or counts in other units.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
+#[cfg(feature = "per-key")]
+use core::hash::Hash;
 use core::time::Duration;
 
 use super::{Limiter, Peek};
-#[cfg(feature = "async")]
+#[cfg(any(feature = "async", feature = "per-key"))]
 use crate::clock::Clock;
 use crate::error::RateLimitExceeded;
+#[cfg(feature = "per-key")]
+use crate::per_key::KeyHandle;
 use crate::quota::Quota;
 use crate::token_bucket::exceeds;
 
 macro_rules! pointers {
-    ($($Pointer:ty),*) => {$(
-        impl<L: Limiter + ?Sized> Limiter for $Pointer {
+    ($($(#[$attribute:meta])* [$($generics:tt)*] $Pointer:ty;)*) => {$(
+        $(#[$attribute])*
+        impl<$($generics)*> Limiter for $Pointer {
             #[inline(always)]
             fn try_acquire_n(&self, n: u64) -> Result<(), RateLimitExceeded> {
                 (**self).try_acquire_n(n)
@@ -70,7 +75,13 @@ macro_rules! pointers {
         }
     )*};
 }
-pointers!(&L, Arc<L>, Box<L>);
+pointers! {
+    [L: Limiter + ?Sized] &L;
+    [L: Limiter + ?Sized] Arc<L>;
+    [L: Limiter + ?Sized] Box<L>;
+    #[cfg(feature = "per-key")]
+    [K: Eq + Hash + Send + Sync, C: Clock] KeyHandle<K, C>;
+}
 
 /// `None` admits everything.
 impl<L: Limiter> Limiter for Option<L> {

@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::error::RateLimitExceeded;
 use crate::nanos::Nanos;
 #[cfg(feature = "per-key")]
-use crate::per_key::{KeyHandle, KeyRef};
+use crate::per_key::KeyRef;
 use crate::quota::Quota;
 use crate::striped::StripedTokenBucket;
 use crate::token_bucket::TokenBucket;
@@ -167,47 +167,5 @@ where
 
     fn policy(&self) -> Option<Quota> {
         self.limiter.has_one_quota().then(|| self.limiter.quota())
-    }
-}
-
-#[cfg(feature = "per-key")]
-impl<K: Eq + Hash + Send + Sync, C: Clock> Limiter for KeyHandle<K, C> {
-    #[inline(always)]
-    fn try_acquire_n(&self, n: u64) -> Result<(), RateLimitExceeded> {
-        (**self).try_acquire_n(n)
-    }
-
-    #[inline]
-    fn refund(&self, n: u64) {
-        (**self).refund(n);
-    }
-
-    #[inline]
-    fn available(&self) -> u64 {
-        (**self).available()
-    }
-
-    #[inline]
-    fn time_to_available(&self, n: u64) -> Result<Duration, RateLimitExceeded> {
-        (**self).time_to_available(n)
-    }
-
-    #[inline(always)]
-    fn composite_peek(&self, n: u64) -> Result<Peek, RateLimitExceeded> {
-        (**self).composite_peek(n)
-    }
-
-    #[inline(always)]
-    fn composite_take(&self, n: u64, peek: Peek) -> Result<(), RateLimitExceeded> {
-        (**self).composite_take(n, peek)
-    }
-
-    #[cfg(feature = "async")]
-    fn composite_clocks(&self, each: &mut dyn FnMut(&dyn Clock)) {
-        (**self).composite_clocks(each);
-    }
-
-    fn policy(&self) -> Option<Quota> {
-        (**self).policy()
     }
 }
