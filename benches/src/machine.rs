@@ -6,6 +6,10 @@ use std::fs;
 use std::process::Command;
 use std::thread;
 
+/// The crates that are measured.
+const MEASURED: [&str; 8] =
+    ["better-bucket", "governor", "leaky-bucket", "pingora-limits", "rate-net", "ratelimit", "sluicegate", "tokio"];
+
 /// What has to stand beside every number, as names and values. Each is one line.
 #[must_use]
 pub fn provenance() -> Vec<(&'static str, String)> {
@@ -18,7 +22,16 @@ pub fn provenance() -> Vec<(&'static str, String)> {
         ("load average", load_average().unwrap_or_else(unknown)),
         ("compiler", env!("BUILT_BY").to_owned()),
         ("commit", commit().unwrap_or_else(unknown)),
+        ("versions", MEASURED.map(with_version).join(", ")),
     ]
+}
+
+/// The name of a limiter, with the version of its crate if it starts with that crate's name.
+#[must_use]
+pub fn with_version(name: &str) -> String {
+    let of = |package: &&&str| name.replace('_', "-").starts_with(**package);
+    let version = MEASURED.iter().find(of).and_then(|package| version(package));
+    version.map_or_else(|| name.to_owned(), |version| format!("{name} {version}"))
 }
 
 /// The version of a crate that was built in, as `Cargo.lock` has it.
@@ -55,7 +68,7 @@ fn first_line(program: &str, args: &[&str]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{provenance, version};
+    use super::{MEASURED, provenance, version, with_version};
 
     #[test]
     fn each_value_is_one_line_that_is_not_empty() {
@@ -68,5 +81,13 @@ mod tests {
     fn knows_the_version_of_what_was_built_in() {
         assert_eq!(version("sluicegate-benches"), Some(env!("CARGO_PKG_VERSION")));
         assert_eq!(version("sluicegate-bench"), None);
+    }
+
+    #[test]
+    fn names_the_version_of_all_that_is_measured() {
+        assert!(MEASURED.iter().all(|package| with_version(package).starts_with(&format!("{package} "))));
+        let ours = version("sluicegate").unwrap_or_default();
+        assert_eq!(with_version("sluicegate_striped"), format!("sluicegate_striped {ours}"));
+        assert_eq!(with_version("std_mutex"), "std_mutex");
     }
 }

@@ -4,6 +4,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 use std::sync::Arc;
 
+use clock_lib::{Monotonic, Wall};
 use crossbeam_utils::CachePadded;
 use sluicegate::{Clock, MonotonicClock, Nanos};
 
@@ -46,6 +47,19 @@ impl Clock for Shifted {
     }
 }
 
+/// For a peer: an `Instant` with the same shift.
+impl clock_lib::Clock for Shifted {
+    #[inline]
+    fn now(&self) -> Monotonic {
+        // Ordering: Relaxed, as above.
+        Monotonic::now() + Duration::from_nanos(self.by.load(Ordering::Relaxed))
+    }
+
+    fn wall(&self) -> Wall {
+        Wall::now()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use core::time::Duration;
@@ -62,5 +76,13 @@ mod tests {
         assert!(clock.now().as_nanos() - before.as_nanos() >= 3_600_000_000_000);
         let before = clock.now();
         while clock.now() == before {}
+    }
+
+    #[test]
+    fn a_peers_clock_has_the_same_shift() {
+        let clock = Shifted::new();
+        let before = clock_lib::Clock::now(&clock);
+        clock.advance(Duration::from_secs(3_600));
+        assert!(clock_lib::Clock::now(&clock).duration_since(before) >= Duration::from_secs(3_600));
     }
 }

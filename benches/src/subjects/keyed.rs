@@ -1,7 +1,8 @@
-//! Limiters with a bucket for each key: ours, governor, and the hash map behind a mutex that people write. Every call
-//! is granted.
+//! Limiters with a bucket for each key: ours, the peers', and the hash maps behind one mutex and behind many that people
+//! write. Every call is granted.
 
 pub mod kinds;
+mod peers;
 
 use core::cell::OnceCell;
 use core::hash::Hash;
@@ -12,13 +13,16 @@ use std::rc::Rc;
 
 use crossbeam_utils::CachePadded;
 use governor::DefaultKeyedRateLimiter;
-use sluicegate::{KeyHandle, PerKeyRateLimiter, Quota};
+use sluicegate::{KeyHandle, MonotonicClock, PerKeyRateLimiter, Quota};
+
+pub use self::peers::{Bytes, sketch};
 
 use super::{Subject, Suite};
 use crate::harness::{self, Measurement};
 use crate::key_sequence::KeySequence;
-use crate::mutex::InstantTime;
+use crate::mutex::{InstantTime, Time};
 use crate::mutex_keyed::MutexKeyed;
+use crate::mutex_sharded::ShardedKeyed;
 
 /// The name of the peer that everything is compared with.
 pub const GOVERNOR: &str = "governor";
@@ -30,6 +34,14 @@ pub const HANDLE: &str = "sluicegate_handle";
 pub const BESIDE_HANDLE: &str = "sluicegate_beside_handle";
 /// The name of the baseline.
 pub const MUTEX: &str = "std_mutex_hash_map";
+/// Of the same in 64 parts, on `Instant`.
+pub const SHARDED_INSTANT: &str = "sharded_mutex_instant";
+/// The same on our clock.
+pub const SHARDED_MONOTONIC: &str = "sharded_mutex_monotonic";
+/// Of a peer.
+pub const RATE_NET: &str = "rate_net";
+/// Of a peer that keeps counts and no keys.
+pub const PINGORA: &str = "pingora_limits";
 
 /// One permit each of these, and a burst of as many as governor can hold.
 const INTERVAL: Duration = Duration::from_millis(1);
@@ -235,6 +247,26 @@ impl<K: Key> Keyed<K> for MutexKeyed<K> {
     }
 }
 
+impl<K: Key, T: Time + Default + 'static> Keyed<K> for ShardedKeyed<K, T> {
+    /// Cleans up when it is told to.
+    fn make(_: Duration) -> Self {
+        Self::new(1.0 / INTERVAL.as_secs_f64(), f64::from(BURST.get()), T::default())
+    }
+
+    #[inline(always)]
+    fn take(&self, key: &K) -> bool {
+        self.try_acquire_n(key, 1)
+    }
+
+    fn take_n(&self, key: &K, n: NonZeroU32) -> bool {
+        self.try_acquire_n(key, u64::from(n.get()))
+    }
+
+    fn count(&self) -> usize {
+        self.len()
+    }
+}
+
 fn everybody(work: Work) -> Vec<Subject> {
     // Drawn once for all of them, by the first one that is measured.
     let sequence = Rc::default();
@@ -242,7 +274,13 @@ fn everybody(work: Work) -> Vec<Subject> {
         subject::<PerKeyRateLimiter<u64>>(OURS, work, &sequence),
         subject::<DefaultKeyedRateLimiter<u64>>(GOVERNOR, work, &sequence),
         subject::<MutexKeyed<u64>>(MUTEX, work, &sequence),
+        subject::<ShardedKeyed<u64, InstantTime>>(SHARDED_INSTANT, work, &sequence),
+        subject::<ShardedKeyed<u64, MonotonicClock>>(SHARDED_MONOTONIC, work, &sequence),
+        subject::<rate_net::RateLimiter>(RATE_NET, work, &sequence),
     ];
+    if work != Work::Churn {
+        subjects.push(peers::counted(work, &sequence));
+    }
     if work.has_handles() {
         subjects.insert(1, by_handle::<PerKeyRateLimiter<u64>>(HANDLE, work, &sequence));
         subjects.insert(2, beside_handle(work, &sequence));

@@ -1,13 +1,15 @@
 //! The other token buckets that decide at once: `ratelimit`, `leaky-bucket`, `better-bucket` and `rate-net`, each on its own
-//! default clock.
+//! default clock. And tokio's semaphore, a pool of permits without a rate, and so without a clock: what is left of the work
+//! then. Nothing comes back into it, so that it is in two suites only.
 //!
-//! Not here: `pingora-limits`, which counts events and never denies, and tokio's semaphore, which has no rate.
+//! Not here: `pingora-limits`, which counts by key and in windows, and is measured there.
 
 use core::time::Duration;
 
 use better_bucket::Bucket;
 use rate_net::DirectLimiter;
 use ratelimit::{Ratelimiter, TryWaitError};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::bucket::{Load, Work, subject};
 use super::{Limiter, Outcome, Subject};
@@ -22,6 +24,9 @@ pub(super) fn subjects(work: Work) -> Vec<Subject> {
     // It does not tell how long to wait.
     if work.outcome() != Outcome::DeniedAndRead {
         subjects.push(subject("leaky_bucket", work, leaky_bucket));
+    }
+    if matches!(work, Work::Allow | Work::Deny) {
+        subjects.push(subject("tokio_semaphore", work, semaphore));
     }
     subjects
 }
@@ -46,6 +51,10 @@ fn leaky_bucket(load: Load) -> leaky_bucket::RateLimiter {
     let interval = load.interval.max(Duration::from_millis(1));
     let (refill, burst) = (interval.as_nanos() / load.interval.as_nanos(), load.burst.get() as usize);
     leaky_bucket::RateLimiter::builder().interval(interval).refill(refill as usize).max(burst).initial(burst).build()
+}
+
+fn semaphore(load: Load) -> Semaphore {
+    Semaphore::new(load.burst.get() as usize)
 }
 
 impl Limiter for Ratelimiter {
@@ -76,7 +85,7 @@ impl Limiter for Bucket {
     }
 }
 
-impl Limiter for DirectLimiter {
+impl<C: clock_lib::Clock + Clone> Limiter for DirectLimiter<C> {
     #[inline(always)]
     fn try_acquire(&self) -> bool {
         self.check().is_allow()
@@ -97,5 +106,18 @@ impl Limiter for leaky_bucket::RateLimiter {
     /// Never asked: see [`subjects`].
     fn wait(&self) -> Option<Duration> {
         (!self.try_acquire(1)).then_some(Duration::MAX)
+    }
+}
+
+/// What is taken does not come back.
+impl Limiter for Semaphore {
+    #[inline(always)]
+    fn try_acquire(&self) -> bool {
+        self.try_acquire().map(SemaphorePermit::forget).is_ok()
+    }
+
+    /// Never asked: see [`subjects`].
+    fn wait(&self) -> Option<Duration> {
+        self.try_acquire().map(SemaphorePermit::forget).is_err().then_some(Duration::MAX)
     }
 }

@@ -1,4 +1,6 @@
-//! Window counters: ours, those that people write, and our token bucket with as many permits in as much time.
+//! Window counters: ours, the peers', those that people write, and our token bucket with as many permits in as much time.
+
+mod peers;
 
 use core::time::Duration;
 
@@ -103,7 +105,7 @@ fn strict<C: Clock>(limit: u64, clock: C) -> SlidingWindowCounter<C> {
 }
 
 fn everybody(work: Work) -> Vec<Subject> {
-    vec![
+    [
         plain(TOKEN_BUCKET, work, |limit| bucket(limit, MonotonicClock::new())),
         plain("fixed_window", work, |limit| fixed(limit, MonotonicClock::new())),
         plain("sliding_window", work, |limit| sliding(limit, MonotonicClock::new())),
@@ -113,6 +115,9 @@ fn everybody(work: Work) -> Vec<Subject> {
         plain("std_mutex_sliding_instant", work, |limit| mutex::<_, SLIDING>(limit, 0, InstantTime)),
         plain("std_mutex_sliding_monotonic", work, |limit| mutex::<_, SLIDING>(limit, 0, MonotonicClock::new())),
     ]
+    .into_iter()
+    .chain(peers::plain_ones(work))
+    .collect()
 }
 
 /// The limit is used up where calls are to be denied.
@@ -135,6 +140,7 @@ fn those_that_weigh(work: Work) -> Vec<Subject> {
         weighted("sliding_window_strict", work, strict),
         weighted_mutex("std_mutex_sliding_instant", work, || InstantTime),
         weighted_mutex("std_mutex_sliding_monotonic", work, Shifted::new),
+        peers::weighted(work),
     ]
 }
 

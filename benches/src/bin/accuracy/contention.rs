@@ -7,11 +7,12 @@ use std::thread;
 use std::time::Instant;
 
 use sluicegate_benches::harness::{SpinBarrier, pin};
+use sluicegate_benches::machine::with_version;
 
 use crate::Effort;
 use crate::guard::{Failure, guarded};
 use crate::peers::{Asked, Call, PEERS};
-use crate::table::{NOTHING, Table, grouped, with_version};
+use crate::table::{NOTHING, Table, grouped};
 use crate::worst::{self, Grant};
 
 const THREADS: usize = 4;

@@ -2,10 +2,12 @@
 
 use core::time::Duration;
 
+use sluicegate_benches::machine::with_version;
+
 use crate::Effort;
 use crate::guard::guarded;
 use crate::peers::{Answer, Asked, Simulate, Simulated, simulated};
-use crate::table::{NOTHING, Table, grouped, with_version};
+use crate::table::{NOTHING, Table, grouped};
 
 const RATES: [(&str, u64); 5] =
     [("7/s", 7), ("1,000/s", 1_000), ("300,000/s", 300_000), ("1.5 M/s", 1_500_000), ("7 M/s", 7_000_000)];

@@ -2,10 +2,12 @@
 
 use core::time::Duration;
 
+use sluicegate_benches::machine::with_version;
+
 use crate::guard::{Failure, guarded};
 use crate::peers::{Answer, Asked, Simulate, Unfit, simulated};
 use crate::rates::drain;
-use crate::table::{NOTHING, Table, grouped, with_version};
+use crate::table::{NOTHING, Table, grouped};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);

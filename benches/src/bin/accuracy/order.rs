@@ -10,12 +10,13 @@ use std::thread;
 
 use governor::DefaultDirectRateLimiter;
 use sluicegate::{ManualClock, Quota, StripedTokenBucket, TokenBucket};
+use sluicegate_benches::machine::with_version;
 use tokio::sync::Semaphore;
 use tokio::task::LocalSet;
 
 use crate::Effort;
 use crate::guard::{Failure, guarded};
-use crate::table::{NOTHING, Table, with_version};
+use crate::table::{NOTHING, Table};
 
 const PER_SECOND: u32 = 2_000;
 const BURST: u32 = 8;

@@ -2,10 +2,12 @@
 
 use core::time::Duration;
 
+use sluicegate_benches::machine::with_version;
+
 use crate::Effort;
 use crate::guard::{Failure, guarded};
 use crate::peers::{Answer, Asked, Simulate, Simulated, Unfit, simulated};
-use crate::table::{NOTHING, Table, with_version};
+use crate::table::{NOTHING, Table};
 
 const SECOND: Duration = Duration::from_secs(1);
 const RATES: [(&str, u64, Duration); 8] = [

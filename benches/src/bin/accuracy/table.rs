@@ -3,8 +3,6 @@
 use std::fs::File;
 use std::io::{self, Write};
 
-use sluicegate_benches::machine;
-
 /// One property: a line for each limiter or each case.
 #[derive(Debug)]
 pub(crate) struct Table {
@@ -49,15 +47,6 @@ impl Table {
 /// What stands where a limiter cannot do what is asked.
 pub(crate) const NOTHING: &str = "—";
 
-/// The name of a limiter, with the version of its crate.
-pub(crate) fn with_version(name: &str) -> String {
-    let of = |package: &&&str| name.replace('_', "-").starts_with(**package);
-    let packages =
-        ["governor", "ratelimit", "leaky-bucket", "better-bucket", "rate-net", "pingora-limits", "tokio", "sluicegate"];
-    let version = packages.iter().find(of).and_then(|package| machine::version(package));
-    version.map_or_else(|| name.to_owned(), |version| format!("{name} {version}"))
-}
-
 /// In lines of 128 characters at most.
 fn wrapped(text: &str) -> String {
     let mut lines = String::new();
@@ -89,7 +78,9 @@ pub(crate) fn grouped(number: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{grouped, with_version, wrapped};
+    use sluicegate_benches::machine::with_version;
+
+    use super::{grouped, wrapped};
 
     #[test]
     fn breaks_lines_between_words() {
@@ -102,7 +93,6 @@ mod tests {
     fn groups_by_thousands() {
         assert_eq!([7, 123, 1_234, 1_234_567].map(grouped), ["7", "123", "1,234", "1,234,567"]);
     }
-
     #[test]
     fn every_name_has_a_version_but_that_of_the_standard_library() {
         for peer in crate::peers::PEERS {

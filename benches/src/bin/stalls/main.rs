@@ -5,8 +5,8 @@
 //! ```
 //!
 //! Callers go around 64 hot keys and note how long each call took. Beside them are the idle keys: nobody sweeps them,
-//! or they are swept and stay, or they are swept and dropped. Our callers sweep while they call; the keys of governor
-//! and of the map behind a mutex are swept by a thread of its own on the last core, which with as many callers as cores
+//! or they are swept and stay, or they are swept and dropped. Our callers sweep while they call; the keys of all others
+//! are swept by a thread of its own on the last core, which with as many callers as cores
 //! has one of them for company. With more callers than cores the longest calls are those of a caller who was not running.
 
 mod scene;
@@ -22,7 +22,8 @@ use governor::DefaultKeyedRateLimiter;
 use sluicegate::PerKeyRateLimiter;
 use sluicegate_benches::histogram::Histogram;
 use sluicegate_benches::mutex_keyed::MutexKeyed;
-use sluicegate_benches::subjects::keyed::{GOVERNOR, MUTEX, OURS};
+use sluicegate_benches::mutex_sharded::ShardedKeyed;
+use sluicegate_benches::subjects::keyed::{GOVERNOR, MUTEX, OURS, RATE_NET, SHARDED_MONOTONIC};
 use sluicegate_benches::{machine, ping_pong};
 
 use crate::scene::{Scene, Setting};
@@ -69,10 +70,12 @@ struct Column {
 
 type Measure = fn(&Setting) -> Histogram;
 
-const EVERYBODY: [(&str, Measure); 3] = [
+const EVERYBODY: [(&str, Measure); 5] = [
     (OURS, scene::measure::<PerKeyRateLimiter<u64>>),
     (GOVERNOR, scene::measure::<DefaultKeyedRateLimiter<u64>>),
     (MUTEX, scene::measure::<MutexKeyed<u64>>),
+    (SHARDED_MONOTONIC, scene::measure::<ShardedKeyed<u64>>),
+    (RATE_NET, scene::measure::<rate_net::RateLimiter>),
 ];
 
 fn main() -> io::Result<()> {

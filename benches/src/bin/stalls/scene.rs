@@ -11,6 +11,7 @@ use sluicegate::{Clock, MonotonicClock, PerKeyRateLimiter};
 use sluicegate_benches::harness::{SpinBarrier, cores, pin};
 use sluicegate_benches::histogram::Histogram;
 use sluicegate_benches::mutex_keyed::MutexKeyed;
+use sluicegate_benches::mutex_sharded::ShardedKeyed;
 use sluicegate_benches::subjects::keyed::{DEBT, Keyed};
 
 /// So many keys are called for. They owe, so that no sweep drops them.
@@ -76,6 +77,16 @@ impl Swept for DefaultKeyedRateLimiter<u64> {
 
 impl Swept for MutexKeyed<u64> {
     const PASS: Option<fn(&Self)> = Some(|limiter| limiter.retain_recent());
+}
+
+impl Swept for ShardedKeyed<u64> {
+    const PASS: Option<fn(&Self)> = Some(Self::retain_recent);
+}
+
+impl Swept for rate_net::RateLimiter {
+    const PASS: Option<fn(&Self)> = Some(|limiter| {
+        limiter.retain_recent();
+    });
 }
 
 /// The calls of all callers. Every one of them is granted.

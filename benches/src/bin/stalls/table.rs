@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use sluicegate_benches::histogram::Histogram;
 use sluicegate_benches::quartiles::Quartiles;
-use sluicegate_benches::subjects::keyed::{GOVERNOR, MUTEX};
+use sluicegate_benches::subjects::keyed::{GOVERNOR, OURS};
 
 use crate::{Cell, Column};
 
@@ -29,8 +29,8 @@ pub(crate) fn print(provenance: &[(&str, String)], cells: &[Cell], out: &mut imp
     )?;
     writeln!(
         out,
-        "Keys of {GOVERNOR} and of {MUTEX} are swept by a thread on the last core: with as many callers as cores it \
-         gets half of one and stalls them less often, for longer. With more callers than cores, the longest calls \
+        "Keys of all but {OURS} are swept by a thread on the last core: with as many callers as cores it gets half of one \
+         and stalls them less often, for longer. With more callers than cores, the longest calls \
          are those of a caller who was not running."
     )?;
     writeln!(out, "ratio: of p99.99 to {GOVERNOR}'s in the same round, median (quartiles); below 1 is faster.")?;
