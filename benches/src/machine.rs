@@ -54,10 +54,13 @@ fn load_average() -> Option<String> {
     Some(loads.split_whitespace().next()?.to_owned())
 }
 
-/// The commit of the working tree, `-dirty` if it has changes.
+/// The commit of the working tree, `-dirty` if it has changes outside of `docs`, where figures are being written.
 fn commit() -> Option<String> {
     let tree = env!("CARGO_MANIFEST_DIR");
-    first_line("git", &["-C", tree, "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"])
+    let commit = first_line("git", &["-C", tree, "describe", "--always", "--abbrev=12", "--exclude=*"])?;
+    let difference = ["-C", tree, "diff-index", "--quiet", "HEAD", "--", ":(top)", ":(top,exclude)docs"];
+    let is_clean = Command::new("git").args(difference).status().is_ok_and(|status| status.success());
+    Some(if is_clean { commit } else { commit + "-dirty" })
 }
 
 fn first_line(program: &str, args: &[&str]) -> Option<String> {

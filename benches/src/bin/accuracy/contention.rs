@@ -22,6 +22,7 @@ pub(crate) fn table(effort: &Effort) -> Table {
     let heads = RATES.iter().flat_map(|&rate| [format!("{}/s: beyond", grouped(rate)), "share".to_owned()]);
     let mut table = Table::new(
         "contention",
+        "Bound under contention",
         "4 threads ask all the time, on the limiter's own clock; the burst is what comes in 10 ms. Beyond: the permits granted beyond \
          burst + rate x T in the worst interval of a run, T being from before a call to after another one; the most of the \
          rounds. A token bucket that keeps its bound has 0 at most, but for its clock: ten millionths between it and the one that \

@@ -17,6 +17,7 @@ pub(crate) fn table(effort: &Effort) -> Table {
     let heads = RATES.iter().flat_map(|(name, _)| [format!("{name}: honest"), "told - least, ns".to_owned()]);
     let mut table = Table::new(
         "retry_after",
+        "Told to wait",
         "Waiting as long as a denial tells, in simulated time. Honest: of the denials, those after which the same call is granted at \
          the moment that was told. Told - least: by how many nanoseconds that is later than the least wait after which the same \
          limiter grants; least - most of the denials, negative where the caller is sent back too early. —: tells no wait.",

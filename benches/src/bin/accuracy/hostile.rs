@@ -61,6 +61,7 @@ const CASES: [(&str, Asked, Deed); 16] = [
 pub(crate) fn table() -> Table {
     let mut table = Table::new(
         "hostile",
+        "Hostile input",
         "In simulated time; the build is a release build, in which arithmetic that is not checked wraps. Never: \
          denied, and told that waiting does not help. Error: the constructor refuses. Panic: the constructor or the call does. \
          Hang: no answer within 5 s. —: the types have no room for it. Had: permits in all until one is denied, asked for one by \

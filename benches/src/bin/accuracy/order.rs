@@ -40,6 +40,7 @@ pub(crate) fn table(effort: &Effort) -> Table {
     let heads = ["all ask for 1: inversions", "overtaken by", "every 4th asks for 8: inversions", "overtaken by"];
     let mut table = Table::new(
         "order",
+        "Order of waiters",
         "Waiters join an empty limiter of 2,000/s and burst 8 one after the other, and nobody comes later; tasks on one thread, or threads \
          that each join when the one before stands in line. Inversions: of all pairs, those served the wrong way round. \
          Overtaken by: how many later ones were served before the unluckiest. The semaphore is given a permit an interval by the \

@@ -27,6 +27,7 @@ const POLLS: [Duration; 3] = [Duration::from_nanos(1_900), Duration::from_micros
 pub(crate) fn table(effort: &Effort) -> Table {
     let mut table = Table::new(
         "rates",
+        "Rate",
         "Granted by due, in simulated time: the burst is taken, then a caller looks every 1.9 us, 119 us or 10.7 ms and takes all \
          there is, for at least 1 s and 10 permits, and until there is something once more; due is the rate by that time, in \
          whole permits. The least and the most of the three, one number where they agree. Above 1 is too much. Looking every \

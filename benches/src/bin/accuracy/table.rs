@@ -8,6 +8,8 @@ use std::io::{self, Write};
 pub(crate) struct Table {
     /// Its name in the CSV.
     pub(crate) name: &'static str,
+    /// Its heading.
+    title: &'static str,
     /// What the cells are, in sentences, before the table.
     pub(crate) text: &'static str,
     /// Of all columns, the first one included.
@@ -19,16 +21,17 @@ impl Table {
     /// For one property, without rows.
     pub(crate) fn new(
         name: &'static str,
+        title: &'static str,
         text: &'static str,
         first: &str,
         columns: impl Iterator<Item = String>,
     ) -> Self {
-        Self { name, text, header: std::iter::once(first.to_owned()).chain(columns).collect(), rows: Vec::new() }
+        Self { name, title, text, header: std::iter::once(first.to_owned()).chain(columns).collect(), rows: Vec::new() }
     }
 
     /// Prints it, and writes each cell as a line of the CSV.
     pub(crate) fn print(&self, csv: &mut Option<File>) -> io::Result<()> {
-        println!("\n{}\n", wrapped(self.text));
+        println!("\n### {}\n\n{}\n", self.title, wrapped(self.text));
         println!("| {} |", self.header.join(" | "));
         println!("| --- |{}", " ---: |".repeat(self.header.len() - 1));
         for row in &self.rows {
