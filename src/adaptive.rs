@@ -165,8 +165,8 @@ impl<C: Clock> AdaptiveRateLimiter<C> {
     /// Takes `n` permits, or nothing. `n = 0` is `Ok` and takes nothing.
     ///
     /// # Errors
-    /// [`Denied`](RateLimitExceeded::Denied) if they are not there now, or while the limiter is closed, with the time
-    /// after which the same call succeeds, if nobody else comes and the rate stays;
+    /// [`Denied`](RateLimitExceeded::Denied) if they are not there now, while the limiter is closed or while somebody waits in
+    /// line, with the time after which the same call succeeds, if nobody else comes and the rate stays;
     /// [`ExceedsCapacity`](RateLimitExceeded::ExceedsCapacity) if `n` is above the current burst, which a later rate may
     /// raise. Nothing was charged, and nothing written but the counters of [`stats`](Self::stats), unless a window was
     /// due.
@@ -302,7 +302,8 @@ impl<C: Clock> AdaptiveRateLimiter<C> {
         }
     }
 
-    /// The whole permits that are there now; 0 while the limiter is closed. Stale as soon as it is told.
+    /// The whole permits that are there now; 0 while the limiter is closed. Stale as soon as it is told. While somebody waits
+    /// in line they are kept for the line, so that a `try_` verb denies all the same.
     ///
     /// ```
     /// use sluicegate::{AdaptiveRateLimiter, ManualClock};
@@ -386,6 +387,18 @@ impl<C: Clock> AdaptiveRateLimiter<C> {
     ///
     /// # Blocking
     /// Waits for nobody.
+    ///
+    /// ```
+    /// use sluicegate::{AdaptiveRateLimiter, ManualClock};
+    ///
+    /// let limiter = AdaptiveRateLimiter::builder().base_rate(0.5).clock(ManualClock::new()).build()?;
+    /// assert!(limiter.try_acquire().is_ok() && limiter.try_acquire().is_err());
+    /// limiter.record_error();
+    /// let stats = limiter.stats();
+    /// assert_eq!((stats.allowed_requests, stats.rejected_requests), (1, 1));
+    /// assert_eq!((stats.error_rate, stats.last_change), (1.0, None)); // the window is not over
+    /// # Ok::<(), sluicegate::ConfigError>(())
+    /// ```
     #[must_use]
     pub fn stats(&self) -> AdaptiveStats {
         self.keep_up();

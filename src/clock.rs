@@ -56,6 +56,14 @@ pub trait Clock: Send + Sync {
     /// `true`: whoever moves the clock wakes it. `false`: time passes by itself, so that a waiter sleeps for real
     /// and looks again. A clock that returns `true` wakes outside of its own locks, and may keep the waker until
     /// the next move.
+    ///
+    /// ```
+    /// use sluicegate::{Clock, ManualClock, MonotonicClock};
+    /// use std::task::Waker;
+    ///
+    /// assert!(ManualClock::new().wake_on_change(Waker::noop()));
+    /// assert!(!MonotonicClock::new().wake_on_change(Waker::noop()));
+    /// ```
     fn wake_on_change(&self, waker: &Waker) -> bool {
         let _ = waker;
         false
@@ -67,12 +75,41 @@ pub trait Clock: Send + Sync {
     /// A limiter converts this count into its own units with one multiplication, so a clock that would have to
     /// convert a hardware counter into nanoseconds first hands out the counter itself. Implement it together with
     /// [`tick_length`](Clock::tick_length) or not at all.
+    ///
+    /// ```
+    /// use sluicegate::{Clock, Nanos, Quota, TickLength, TokenBucket};
+    /// use std::sync::atomic::{AtomicU64, Ordering};
+    ///
+    /// /// A counter of 4 GHz.
+    /// struct Counter(AtomicU64);
+    ///
+    /// impl Clock for Counter {
+    ///     fn now(&self) -> Nanos {
+    ///         Nanos::from_nanos(self.tick_length().nanos(self.ticks()))
+    ///     }
+    ///     fn ticks(&self) -> u64 {
+    ///         self.0.load(Ordering::Acquire)
+    ///     }
+    ///     fn tick_length(&self) -> TickLength {
+    ///         TickLength::new(1, 4).expect("a quarter of a nanosecond is in range")
+    ///     }
+    /// }
+    ///
+    /// let clock = Counter(AtomicU64::new(0));
+    /// let bucket = TokenBucket::with_clock(Quota::per_second(1), &clock)?;
+    /// assert!(bucket.try_acquire().is_ok());
+    /// clock.0.store(3_999_999_999, Ordering::Release);
+    /// assert!(bucket.try_acquire().is_err());
+    /// clock.0.store(4_000_000_000, Ordering::Release); // a second later
+    /// assert!(bucket.try_acquire().is_ok());
+    /// # Ok::<(), sluicegate::ConfigError>(())
+    /// ```
     #[inline]
     fn ticks(&self) -> u64 {
         self.now().as_nanos()
     }
 
-    /// How long one of [`ticks`](Clock::ticks) is. It must never change.
+    /// How long one of [`ticks`](Clock::ticks) is; see the example there. It must never change.
     #[inline]
     fn tick_length(&self) -> TickLength {
         TickLength::NANOSECOND

@@ -100,7 +100,7 @@ pub const fn all_of<M: Members>(members: M) -> AllOf<M> {
 ///
 /// assert!(both.try_acquire_n(2).is_ok());
 /// assert!(both.try_acquire().is_err()); // the tenant has none left
-/// assert_eq!(everybody.available(), 1); // and is the only one that was asked for naught
+/// assert_eq!(everybody.available(), 1); // and nobody else was charged for that
 /// both.refund(1); // to both
 /// assert_eq!((tenant.available(), everybody.available()), (1, 2));
 /// # Ok::<(), sluicegate::ConfigError>(())

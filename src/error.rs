@@ -59,7 +59,8 @@ impl RateLimitExceeded {
         }
     }
 
-    /// The same in whole seconds, rounded up and at least 1, as the HTTP header `Retry-After` wants it
+    /// How long until the same call would succeed in whole seconds, rounded up and at least 1, as the HTTP header
+    /// `Retry-After` wants it
     /// ([RFC 9110, section 10.2.3](https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3)).
     #[must_use]
     pub const fn retry_after_secs(&self) -> Option<u64> {
@@ -96,7 +97,8 @@ impl Error for RateLimitExceeded {}
 ///
 /// let error = TokenBucket::new(Quota::per_second(0)).unwrap_err();
 /// assert_eq!(error.field(), "permits");
-/// assert_eq!(error.to_string(), "permits must be at least 1");
+/// assert_eq!(error.message(), "permits must be at least 1");
+/// assert_eq!((error.to_string(), error.largest()), ("permits must be at least 1".to_owned(), None));
 ///
 /// // Three permits a year, and a burst that takes 300 years to fill: the error tells what would fit.
 /// let error = TokenBucket::new(Quota::per_day(3).burst(400_000)).unwrap_err();

@@ -32,10 +32,48 @@ use crate::quota::Quota;
 /// back what it had taken of the other ones. If its [`refund`](Self::refund) panics during that, the process ends, as by any two panics.
 ///
 /// ```
+/// use sluicegate::{Limiter, Quota, RateLimitExceeded, TokenBucket, all_of};
+/// use std::sync::atomic::{AtomicU64, Ordering};
+/// use std::time::Duration;
+///
+/// /// So much for all time: none comes back by itself.
+/// struct Budget(AtomicU64);
+///
+/// impl Limiter for Budget {
+///     fn try_acquire_n(&self, n: u64) -> Result<(), RateLimitExceeded> {
+///         let taken = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(n));
+///         taken.map(drop).map_err(|left| RateLimitExceeded::ExceedsCapacity { requested: n, capacity: left })
+///     }
+///     fn refund(&self, n: u64) {
+///         self.0.fetch_add(n, Ordering::Relaxed);
+///     }
+///     fn available(&self) -> u64 {
+///         self.0.load(Ordering::Relaxed)
+///     }
+///     fn time_to_available(&self, n: u64) -> Result<Duration, RateLimitExceeded> {
+///         match self.available() {
+///             left if n <= left => Ok(Duration::ZERO),
+///             left => Err(RateLimitExceeded::ExceedsCapacity { requested: n, capacity: left }),
+///         }
+///     }
+/// }
+///
+/// let (budget, bucket) = (Budget(AtomicU64::new(5)), TokenBucket::new(Quota::per_hour(100))?);
+/// let both = all_of((&bucket, &budget));
+/// assert!(both.try_acquire_n(4).is_ok());
+/// let never = RateLimitExceeded::ExceedsCapacity { requested: 2, capacity: 1 };
+/// assert_eq!(both.try_acquire_n(2), Err(never));
+/// assert_eq!((bucket.available(), both.available()), (96, 1)); // nothing was charged for that
+/// assert_eq!((bucket.policy(), budget.policy()), (Some(Quota::per_hour(100)), None));
+/// # Ok::<(), sluicegate::ConfigError>(())
+/// ```
+///
+/// # To take any
+/// ```
 /// use sluicegate::{Limiter, ManualClock, Quota, RateLimitExceeded, TokenBucket};
 /// use std::time::Duration;
 ///
-/// /// Two of three permits, whatever limits them.
+/// /// Two permits, of whatever limits them.
 /// fn take_two(limiter: &dyn Limiter) -> Result<(), RateLimitExceeded> {
 ///     limiter.try_acquire_n(2)
 /// }
@@ -59,10 +97,11 @@ pub trait Limiter: Send + Sync {
     /// Gives `n` permits back, never above what there can be; what has no room is dropped.
     fn refund(&self, n: u64);
 
-    /// The permits that are there now. Stale as soon as it is told.
+    /// The permits that are there now. Stale as soon as it is told. Where somebody waits in line they are kept for the line.
     fn available(&self) -> u64;
 
-    /// How long until `n` permits are there, if nobody else comes; zero if they are there now.
+    /// How long until `n` permits are there, if nobody else comes; zero if they are there now. An estimate where others wait in
+    /// line.
     ///
     /// # Errors
     /// [`RateLimitExceeded`] if they never will be.

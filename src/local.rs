@@ -203,9 +203,9 @@ impl<L: Lender> Drop for Stock<L> {
     }
 }
 
-/// Both forms have the same verbs.
+/// Both forms have the same verbs. `$make` makes a `local` of a bucket with 10,000 permits.
 macro_rules! local {
-    ($(#[$attribute:meta])* $Local:ident $(<$lifetime:lifetime>)?, $Lender:ty) => {
+    ($(#[$attribute:meta])* $Local:ident $(<$lifetime:lifetime>)?, $Lender:ty, $make:literal) => {
         $(#[$attribute])*
         #[must_use = "dropped at once it gives its stock back at once"]
         pub struct $Local<$($lifetime,)? C: Clock = MonotonicClock>(Stock<$Lender>);
@@ -224,6 +224,18 @@ macro_rules! local {
             ///
             /// # Errors
             /// As the shared bucket's. The time to retry after counts what the stock holds.
+            ///
+            /// ```
+            /// use sluicegate::{ManualClock, Quota, RateLimitExceeded, StripedTokenBucket};
+            /// # use std::sync::Arc;
+            ///
+            #[doc = $make]
+            /// assert_eq!(local.try_acquire_n(6_000), Ok(()));
+            /// assert!(matches!(local.try_acquire_n(4_001), Err(RateLimitExceeded::Denied { .. })));
+            /// assert!(matches!(local.try_acquire_n(10_001), Err(RateLimitExceeded::ExceedsCapacity { .. })));
+            /// assert_eq!(local.try_acquire_n(4_000), Ok(())); // they are still there
+            /// # Ok::<(), sluicegate::ConfigError>(())
+            /// ```
             #[inline(always)]
             pub fn try_acquire_n(&mut self, n: u64) -> Result<(), RateLimitExceeded> {
                 self.0.try_acquire_n(n)
@@ -245,18 +257,41 @@ macro_rules! local {
             ///
             /// # Blocking
             /// Parks the thread.
+            ///
+            /// ```
+            /// use sluicegate::{ManualClock, Quota, RateLimitExceeded, StripedTokenBucket};
+            /// # use std::sync::Arc;
+            ///
+            #[doc = $make]
+            /// assert_eq!(local.blocking_acquire(), Ok(()));
+            /// assert_eq!(local.blocking_acquire_n(5_000), Ok(()));
+            /// let never = local.blocking_acquire_n(10_001);
+            /// assert!(matches!(never, Err(RateLimitExceeded::ExceedsCapacity { .. })));
+            /// # Ok::<(), sluicegate::ConfigError>(())
+            /// ```
             #[cfg(feature = "async")]
             pub fn blocking_acquire_n(&mut self, n: u64) -> Result<(), RateLimitExceeded> {
                 self.0.blocking(n, None)
             }
 
-            /// The same, for `timeout` at most.
+            /// Waits for `n` permits on this thread, for `timeout` at most.
             ///
             /// # Errors
             /// As [`TokenBucket::blocking_acquire_timeout`].
             ///
             /// # Blocking
             /// Parks the thread, for `timeout` at most.
+            ///
+            /// ```
+            /// use sluicegate::{ManualClock, Quota, StripedTokenBucket};
+            /// use std::time::Duration;
+            /// # use std::sync::Arc;
+            ///
+            #[doc = $make]
+            /// assert_eq!(local.blocking_acquire_timeout(9_000, Duration::ZERO), Ok(()));
+            /// assert!(local.blocking_acquire_timeout(1_001, Duration::ZERO).is_err());
+            /// # Ok::<(), sluicegate::ConfigError>(())
+            /// ```
             #[cfg(feature = "async")]
             pub fn blocking_acquire_timeout(&mut self, n: u64, timeout: Duration) -> Result<(), RateLimitExceeded> {
                 self.0.blocking(n, Some(timeout))
@@ -310,7 +345,8 @@ local! {
     /// assert!(matches!(bucket.local().try_acquire_n(100_001), Err(RateLimitExceeded::ExceedsCapacity { .. })));
     /// # Ok::<(), sluicegate::ConfigError>(())
     /// ```
-    LocalTokenBucket<'a>, Shared<'a, C>
+    LocalTokenBucket<'a>, Shared<'a, C>,
+    "let bucket = StripedTokenBucket::with_clock(Quota::per_hour(10_000), ManualClock::new())?;\nlet mut local = bucket.local();"
 }
 
 local! {
@@ -327,7 +363,8 @@ local! {
     /// assert_eq!(worker.join().expect("no panic"), 10_000);
     /// # Ok::<(), sluicegate::ConfigError>(())
     /// ```
-    OwnedLocalTokenBucket, Arc<StripedTokenBucket<C>>
+    OwnedLocalTokenBucket, Arc<StripedTokenBucket<C>>,
+    "let bucket = Arc::new(StripedTokenBucket::with_clock(Quota::per_hour(10_000), ManualClock::new())?);\nlet mut local = bucket.local_owned();"
 }
 
 impl<'a, C: Clock> LocalTokenBucket<'a, C> {

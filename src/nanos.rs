@@ -52,6 +52,7 @@ impl fmt::Debug for Nanos {
 /// let tick = TickLength::new(1_000_000_000, 4_000_000_000).expect("0.25 ns is in range");
 /// assert_eq!(tick.nanos(9), 2);
 /// assert_eq!(tick.nanos_rounded_up(9), 3);
+/// assert_eq!(TickLength::NANOSECOND.nanos(9), 9);
 /// assert!(TickLength::new(1, 8).is_none()); // 8 GHz: too short
 /// assert!(TickLength::new(2, 1).is_none()); // too long: such a clock counts in nanoseconds
 /// ```

@@ -106,6 +106,16 @@ impl<K: Eq + Hash> PerKeyRateLimiter<K> {
     }
 
     /// A limiter with more to say: another clock, a bound on the number of keys, another interval of cleaning up.
+    ///
+    /// ```
+    /// use sluicegate::{PerKeyRateLimiter, Quota, RateLimitExceeded};
+    ///
+    /// let by_tenant = PerKeyRateLimiter::<u64>::builder(Quota::per_hour(100)).max_keys(1).build()?;
+    /// assert_eq!(by_tenant.try_acquire(&7), Ok(()));
+    /// assert_eq!(by_tenant.try_acquire(&8), Err(RateLimitExceeded::KeysExhausted { max_keys: 1 }));
+    /// assert!(PerKeyRateLimiter::<u64>::builder(Quota::per_hour(100)).max_keys(0).build().is_err());
+    /// # Ok::<(), sluicegate::ConfigError>(())
+    /// ```
     pub fn builder(quota: Quota) -> PerKeyRateLimiterBuilder<K> {
         PerKeyRateLimiterBuilder::new(quota, MonotonicClock::new())
     }
@@ -120,6 +130,17 @@ impl<K: Eq + Hash, C: Clock> PerKeyRateLimiter<K, C> {
     ///
     /// # Errors
     /// As [`try_acquire_n`](Self::try_acquire_n).
+    ///
+    /// ```
+    /// use sluicegate::{ManualClock, PerKeyRateLimiter, Quota};
+    /// use std::time::Duration;
+    ///
+    /// let limiter = PerKeyRateLimiter::<String>::builder(Quota::per_second(1)).clock(ManualClock::new()).build()?;
+    /// assert!(limiter.try_acquire("alice").is_ok());
+    /// let denied = limiter.try_acquire("alice").unwrap_err();
+    /// assert_eq!(denied.retry_after(), Some(Duration::from_secs(1)));
+    /// # Ok::<(), sluicegate::ConfigError>(())
+    /// ```
     #[inline]
     pub fn try_acquire<Q>(&self, key: &Q) -> Result<(), RateLimitExceeded>
     where
@@ -132,7 +153,7 @@ impl<K: Eq + Hash, C: Clock> PerKeyRateLimiter<K, C> {
     /// Takes `n` permits of `key`'s, or nothing. `n = 0` is `Ok`, takes nothing and lets nobody in.
     ///
     /// # Errors
-    /// [`Denied`](RateLimitExceeded::Denied) if they are not there now;
+    /// [`Denied`](RateLimitExceeded::Denied) if they are not there now, or while somebody waits for that key;
     /// [`ExceedsCapacity`](RateLimitExceeded::ExceedsCapacity) if `n` is above the burst;
     /// [`KeysExhausted`](RateLimitExceeded::KeysExhausted) if the key is new and there is no place for it now. Nothing
     /// was charged.
@@ -178,7 +199,18 @@ impl<K: Eq + Hash, C: Clock> PerKeyRateLimiter<K, C> {
         self.inner.refund(key, n);
     }
 
-    /// The whole permits that `key` has now: the burst, if it is not known. Stale as soon as it is told.
+    /// The whole permits that `key` has now: the burst, if it is not known. Stale as soon as it is told. While somebody waits
+    /// for the key they are kept for the line, so that a `try_` verb denies all the same.
+    ///
+    /// ```
+    /// use sluicegate::{ManualClock, PerKeyRateLimiter, Quota};
+    ///
+    /// let limiter = PerKeyRateLimiter::<u32>::builder(Quota::per_second(5)).clock(ManualClock::new()).build()?;
+    /// assert!(limiter.try_acquire_n(&1, 4).is_ok());
+    /// assert_eq!((limiter.available(&1), limiter.available(&2)), (1, 5));
+    /// assert!(limiter.try_acquire_n(&1, 2).is_err());
+    /// # Ok::<(), sluicegate::ConfigError>(())
+    /// ```
     #[must_use]
     pub fn available<Q>(&self, key: &Q) -> u64
     where
@@ -188,7 +220,9 @@ impl<K: Eq + Hash, C: Clock> PerKeyRateLimiter<K, C> {
         self.inner.look(key, Params::available, TokenBucket::available)
     }
 
-    /// How long until `key` has `n` permits, if nobody else takes any: exactly; zero if they are there now.
+    /// How long until `key` has `n` permits, if nobody else comes: exactly, in the clock's own nanoseconds; zero if they are
+    /// there now, and `Duration::MAX` where that lies beyond the bucket's horizon. While others wait for the key it is an
+    /// estimate that counts the demand ahead.
     ///
     /// # Errors
     /// [`ExceedsCapacity`](RateLimitExceeded::ExceedsCapacity) if `n` is above the burst.
@@ -220,6 +254,15 @@ impl<K: Eq + Hash, C: Clock> PerKeyRateLimiter<K, C> {
     }
 
     /// The quota of every key, but for those that [`quota_for`](PerKeyRateLimiterBuilder::quota_for) gives another one.
+    ///
+    /// ```
+    /// use sluicegate::{PerKeyRateLimiter, Quota};
+    ///
+    /// let limiter: PerKeyRateLimiter<u32> = PerKeyRateLimiter::new(Quota::per_second(5).burst(9))?;
+    /// assert_eq!(limiter.quota(), Quota::per_second(5).burst(9));
+    /// assert!(limiter.try_acquire_n(&1, limiter.quota().capacity() + 1).is_err());
+    /// # Ok::<(), sluicegate::ConfigError>(())
+    /// ```
     pub fn quota(&self) -> Quota {
         self.inner.rules.own().quota
     }
@@ -269,6 +312,17 @@ impl<K: Eq + Hash, C: Clock> PerKeyRateLimiter<K, C> {
     /// The key's own bucket, found once: every verb of [`TokenBucket`], without a look at the map. See [`KeyHandle`].
     ///
     /// A key that is not known is let in, if there is a place for it; else the handle is without one, for as long as it lives.
+    ///
+    /// ```
+    /// use sluicegate::{PerKeyRateLimiter, Quota};
+    ///
+    /// let limiter = PerKeyRateLimiter::<u32>::builder(Quota::per_hour(2)).max_keys(1).build()?;
+    /// let seven = limiter.handle(7);
+    /// assert!(seven.try_acquire_n(2).is_ok());
+    /// assert!(seven.try_acquire().is_err() && limiter.try_acquire(&7).is_err());
+    /// assert_eq!(limiter.handle(8).quota().capacity(), 0); // there is no place for it
+    /// # Ok::<(), sluicegate::ConfigError>(())
+    /// ```
     pub fn handle(&self, key: K) -> KeyHandle<K, C>
     where
         C: Clone,
@@ -299,11 +353,22 @@ impl<K: Eq + Hash, C: Clock> PerKeyRateLimiter<K, C> {
         })
     }
 
-    /// The same of all keys that are known; none unless the limiter was built with
+    /// What was counted for each key that is known, in no order; nothing unless the limiter was built with
     /// [`stats`](PerKeyRateLimiterBuilder::stats).
     ///
     /// # Blocking
     /// Takes the read lock of one shard after the other, and clones its keys meanwhile: their `Clone` must not call the limiter.
+    ///
+    /// ```
+    /// use sluicegate::{PerKeyRateLimiter, Quota};
+    ///
+    /// let limiter = PerKeyRateLimiter::<u32>::builder(Quota::per_hour(1)).stats().build()?;
+    /// assert!(limiter.try_acquire(&7).is_ok() && limiter.try_acquire(&7).is_err());
+    /// let all = limiter.all_stats();
+    /// assert_eq!((all.len(), all[0].0, all[0].1.rejected_requests), (1, 7, 1));
+    /// assert!(PerKeyRateLimiter::<u32>::new(Quota::per_hour(1))?.all_stats().is_empty());
+    /// # Ok::<(), sluicegate::ConfigError>(())
+    /// ```
     #[must_use]
     pub fn all_stats(&self) -> Vec<(K, RateLimiterStats)>
     where
@@ -320,6 +385,16 @@ impl<K: Eq + Hash, C: Clock> PerKeyRateLimiter<K, C> {
 
     /// What was counted for all keys, those that were forgotten and newcomers without a place included; `None` unless the
     /// limiter was built with [`stats`](PerKeyRateLimiterBuilder::stats).
+    ///
+    /// ```
+    /// use sluicegate::{PerKeyRateLimiter, Quota};
+    ///
+    /// let limiter = PerKeyRateLimiter::<u32>::builder(Quota::per_hour(1)).max_keys(1).stats().build()?;
+    /// assert!(limiter.try_acquire(&7).is_ok() && limiter.try_acquire(&8).is_err());
+    /// assert_eq!(limiter.total_stats().map(|stats| stats.rejected_requests), Some(1));
+    /// assert_eq!(PerKeyRateLimiter::<u32>::new(Quota::per_hour(1))?.total_stats(), None);
+    /// # Ok::<(), sluicegate::ConfigError>(())
+    /// ```
     #[must_use]
     pub fn total_stats(&self) -> Option<RateLimiterStats> {
         self.inner.totals.as_ref().map(|totals| totals.snapshot())
@@ -345,18 +420,29 @@ impl<K: Eq + Hash, C: Clock> PerKeyRateLimiter<K, C> {
     }
 
     /// How many keys are known: those that were charged, until they are forgotten.
+    ///
+    /// ```
+    /// use sluicegate::{PerKeyRateLimiter, Quota};
+    ///
+    /// let limiter: PerKeyRateLimiter<u32> = PerKeyRateLimiter::new(Quota::per_hour(1))?;
+    /// assert!(limiter.is_empty());
+    /// assert!(limiter.try_acquire(&1).is_ok() && limiter.try_acquire_n(&2, 2).is_err()); // 2 was not charged
+    /// assert_eq!((limiter.len(), limiter.is_empty()), (1, false));
+    /// assert_eq!((limiter.contains_key(&1), limiter.contains_key(&2)), (true, false));
+    /// # Ok::<(), sluicegate::ConfigError>(())
+    /// ```
     #[must_use]
     pub fn len(&self) -> usize {
         self.inner.stores.len()
     }
 
-    /// Whether no key is known.
+    /// Whether no key is known: see [`len`](Self::len).
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Whether `key` is known.
+    /// Whether `key` is known: see [`len`](Self::len).
     #[must_use]
     pub fn contains_key<Q>(&self, key: &Q) -> bool
     where
@@ -391,6 +477,16 @@ impl<K: Eq + Hash, C: Clock> PerKeyRateLimiter<K, C> {
 
     /// Forgets all keys, with what they owe; those in use start afresh in place, of the quota that they have. The overflow
     /// bucket of [`WhenFull::Share`] stays as it is.
+    ///
+    /// ```
+    /// use sluicegate::{PerKeyRateLimiter, Quota};
+    ///
+    /// let limiter: PerKeyRateLimiter<u32> = PerKeyRateLimiter::new(Quota::per_hour(1))?;
+    /// assert!(limiter.try_acquire(&1).is_ok() && limiter.try_acquire(&1).is_err());
+    /// limiter.clear();
+    /// assert!(limiter.is_empty() && limiter.try_acquire(&1).is_ok());
+    /// # Ok::<(), sluicegate::ConfigError>(())
+    /// ```
     pub fn clear(&self) {
         self.inner.clear();
     }

@@ -11,6 +11,7 @@ pub(crate) use self::serde::{optional_period, period};
 
 /// So many permits a period, and at most so many at once.
 ///
+/// A **permit** is what a call takes: one request, one byte, whatever is to be limited.
 /// The **rate** is `permits / period`, kept as that exact fraction: nothing is rounded to whole nanoseconds. The
 /// **burst** is the most permits ever available at once; until [`burst`](Quota::burst) says otherwise it is
 /// `permits`. `per_second(10)` means ten a second, always.
@@ -43,27 +44,36 @@ pub struct Quota {
 }
 
 impl Quota {
-    /// `permits` every second.
+    /// `permits` every second, and a burst of as many.
+    ///
+    /// ```
+    /// use sluicegate::{Quota, TokenBucket};
+    ///
+    /// assert_eq!(Quota::per_second(10), Quota::per(10, std::time::Duration::from_secs(1)));
+    /// assert_eq!(Quota::per_second(10).capacity(), 10);
+    /// assert_eq!(Quota::per_hour(7_200).rate(), Quota::per_day(172_800).rate());
+    /// assert!(TokenBucket::new(Quota::per_second(0)).is_err());
+    /// ```
     pub const fn per_second(permits: u64) -> Self {
         Self::per(permits, Duration::from_secs(1))
     }
 
-    /// `permits` every minute.
+    /// `permits` every minute, and a burst of as many.
     pub const fn per_minute(permits: u64) -> Self {
         Self::per(permits, Duration::from_secs(60))
     }
 
-    /// `permits` every hour.
+    /// `permits` every hour, and a burst of as many.
     pub const fn per_hour(permits: u64) -> Self {
         Self::per(permits, Duration::from_secs(3_600))
     }
 
-    /// `permits` every day of 24 hours.
+    /// `permits` every day of 24 hours, and a burst of as many.
     pub const fn per_day(permits: u64) -> Self {
         Self::per(permits, Duration::from_secs(86_400))
     }
 
-    /// `permits` every `period`.
+    /// `permits` every `period`, and a burst of as many.
     pub const fn per(permits: u64, period: Duration) -> Self {
         Self { permits, period, burst: permits }
     }
@@ -99,7 +109,16 @@ impl Quota {
         Self { permits, period, burst }
     }
 
-    /// The same rate with another burst.
+    /// This rate with another burst: the most permits ever available at once.
+    ///
+    /// ```
+    /// use sluicegate::{ManualClock, Quota, TokenBucket};
+    ///
+    /// let bucket = TokenBucket::with_clock(Quota::per_second(100).burst(5), ManualClock::new())?;
+    /// assert!(bucket.try_acquire_n(5).is_ok());
+    /// assert!(bucket.try_acquire().is_err()); // the next one comes in 10 ms
+    /// # Ok::<(), sluicegate::ConfigError>(())
+    /// ```
     pub const fn burst(self, permits: u64) -> Self {
         Self { burst: permits, ..self }
     }

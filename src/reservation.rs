@@ -104,8 +104,8 @@ reservation! {
     /// assert_eq!(reservation.commit(450), 450);
     /// assert_eq!(tokens.available(), 550);
     ///
-    /// // One that fails before it costs anything gives all back.
-    /// drop(tokens.try_reserve(500));
+    /// // One that fails before it costs anything gives all back: so does dropping it.
+    /// tokens.try_reserve(500).expect("they are there").cancel();
     /// assert_eq!(tokens.available(), 550);
     ///
     /// // One that costs more than there is leaves debt, a burst of it at most.
@@ -158,6 +158,17 @@ reservation! {
 ///
 /// # Cancel safety
 /// Dropped before it is ready it leaves the line, and nothing was charged.
+///
+/// ```
+/// use sluicegate::{Quota, Reserve, TokenBucket};
+///
+/// let bucket = TokenBucket::new(Quota::per_hour(100))?;
+/// let reserve: Reserve<'_> = bucket.reserve(80);
+/// let reservation = futures_lite::future::block_on(reserve).expect("they are there");
+/// assert_eq!((reservation.permits(), bucket.available()), (80, 20));
+/// assert!(futures_lite::future::block_on(bucket.reserve(101)).is_err()); // more than ever fits
+/// # Ok::<(), sluicegate::ConfigError>(())
+/// ```
 #[cfg(feature = "async")]
 #[must_use = "futures do nothing unless they are polled"]
 pub struct Reserve<'a, C: Clock = MonotonicClock> {

@@ -112,16 +112,38 @@ impl StripedTokenBucket {
     }
 
     /// A bucket with more to say: another clock, fewer permits at first, statistics.
+    ///
+    /// ```
+    /// use sluicegate::{Quota, StripedTokenBucket};
+    ///
+    /// let bucket = StripedTokenBucket::builder(Quota::per_hour(10_000)).initial(0).stats().build()?;
+    /// assert!(bucket.try_acquire_n(10_000).is_err() && bucket.stats().is_some());
+    /// assert!(StripedTokenBucket::builder(Quota::per_hour(10_000)).initial(10_001).build().is_err());
+    /// # Ok::<(), sluicegate::ConfigError>(())
+    /// ```
     pub fn builder(quota: Quota) -> StripedTokenBucketBuilder {
         StripedTokenBucketBuilder::new(quota, MonotonicClock::new())
     }
 }
 
 impl<C: Clock> StripedTokenBucket<C> {
-    /// A full bucket on another clock.
+    /// A full bucket on a clock of the caller's.
     ///
     /// # Errors
-    /// As [`new`](StripedTokenBucket::new).
+    /// [`ConfigError`] if no bucket can keep `quota`: see [`Quota`].
+    ///
+    /// ```
+    /// use sluicegate::{ManualClock, Quota, StripedTokenBucket};
+    /// use std::time::Duration;
+    ///
+    /// let clock = ManualClock::new();
+    /// let bucket = StripedTokenBucket::with_clock(Quota::per_second(1_000), clock.clone())?;
+    /// assert_eq!(bucket.try_acquire_up_to(u64::MAX), 1_000);
+    /// clock.advance(Duration::from_millis(2));
+    /// assert_eq!(bucket.available(), 2);
+    /// assert!(StripedTokenBucket::with_clock(Quota::per_second(1).burst(0), ManualClock::new()).is_err());
+    /// # Ok::<(), sluicegate::ConfigError>(())
+    /// ```
     pub fn with_clock(quota: Quota, clock: C) -> Result<Self, ConfigError> {
         Self::build(quota, clock, quota.capacity())
     }
@@ -155,6 +177,16 @@ impl<C: Clock> StripedTokenBucket<C> {
     ///
     /// # Errors
     /// As [`try_acquire_n`](Self::try_acquire_n).
+    ///
+    /// ```
+    /// use sluicegate::{ManualClock, Quota, StripedTokenBucket};
+    /// use std::time::Duration;
+    ///
+    /// let bucket = StripedTokenBucket::with_clock(Quota::per_second(1), ManualClock::new())?;
+    /// assert!(bucket.try_acquire().is_ok());
+    /// assert_eq!(bucket.try_acquire().unwrap_err().retry_after(), Some(Duration::from_secs(1)));
+    /// # Ok::<(), sluicegate::ConfigError>(())
+    /// ```
     #[inline(always)]
     pub fn try_acquire(&self) -> Result<(), RateLimitExceeded> {
         self.try_acquire_n(1)
@@ -163,8 +195,8 @@ impl<C: Clock> StripedTokenBucket<C> {
     /// Takes `n` permits, or nothing. `n = 0` is `Ok` and takes nothing.
     ///
     /// # Errors
-    /// [`Denied`](RateLimitExceeded::Denied) if they are not there now, in the word and all stripes together, with the time
-    /// after which the same call succeeds if nobody else comes;
+    /// [`Denied`](RateLimitExceeded::Denied) if they are not there now, in the word and all stripes together (while somebody
+    /// waits in the stripes alone), with the time after which the same call succeeds if nobody else comes;
     /// [`ExceedsCapacity`](RateLimitExceeded::ExceedsCapacity) if `n` is above [`capacity`](Self::capacity). Nothing was charged.
     ///
     /// ```
@@ -363,7 +395,18 @@ impl<C: Clock> StripedTokenBucket<C> {
 
     /// The whole permits that are there now, in the word and all stripes. Stale as soon as it is told.
     ///
-    /// One call gets [`capacity`](Self::capacity) of them at most.
+    /// One call gets [`capacity`](Self::capacity) of them at most; and while somebody waits those in the word are kept for the
+    /// line.
+    ///
+    /// ```
+    /// use sluicegate::{ManualClock, Quota, StripedTokenBucket};
+    ///
+    /// let bucket = StripedTokenBucket::with_clock(Quota::per_hour(10_000), ManualClock::new())?;
+    /// assert_eq!(bucket.try_acquire_n(4_000), Ok(()));
+    /// assert_eq!(bucket.available(), 6_000);
+    /// assert!(bucket.try_acquire_n(bucket.available() + 1).is_err());
+    /// # Ok::<(), sluicegate::ConfigError>(())
+    /// ```
     #[must_use]
     pub fn available(&self) -> u64 {
         self.centre.available().saturating_add(self.stripes.stock())
@@ -413,6 +456,15 @@ impl<C: Clock> StripedTokenBucket<C> {
     ///
     /// # Blocking
     /// Waits for a [`set_quota`](Self::set_quota) under way.
+    ///
+    /// ```
+    /// use sluicegate::{Quota, StripedTokenBucket};
+    ///
+    /// let bucket = StripedTokenBucket::new(Quota::per_minute(600))?;
+    /// assert_eq!(bucket.quota(), Quota::per_minute(600));
+    /// assert_ne!(bucket.quota(), Quota::per_second(10).burst(600)); // as fast, but not as it was given
+    /// # Ok::<(), sluicegate::ConfigError>(())
+    /// ```
     pub fn quota(&self) -> Quota {
         self.centre.quota()
     }
@@ -461,17 +513,53 @@ impl<C: Clock> StripedTokenBucket<C> {
 
     /// What the bucket counted, local stocks included; `None` unless it was built with
     /// [`stats`](StripedTokenBucketBuilder::stats).
+    ///
+    /// ```
+    /// use sluicegate::{Quota, StripedTokenBucket};
+    ///
+    /// let bucket = StripedTokenBucket::builder(Quota::per_hour(10_000)).stats().build()?;
+    /// assert!(bucket.try_acquire().is_ok() && bucket.local().try_acquire().is_ok());
+    /// assert!(bucket.try_acquire_n(10_001).is_err());
+    /// let stats = bucket.stats().expect("built with .stats()");
+    /// assert_eq!((stats.allowed_requests, stats.rejected_requests), (2, 1));
+    /// assert_eq!(StripedTokenBucket::new(Quota::per_hour(10_000))?.stats(), None);
+    /// # Ok::<(), sluicegate::ConfigError>(())
+    /// ```
     #[must_use]
     pub fn stats(&self) -> Option<RateLimiterStats> {
         self.centre.stats()
     }
 
     /// A worker's own stock of this bucket: see [`LocalTokenBucket`].
+    ///
+    /// ```
+    /// use sluicegate::{ManualClock, Quota, StripedTokenBucket};
+    ///
+    /// let bucket = StripedTokenBucket::with_clock(Quota::per_hour(10_000), ManualClock::new())?;
+    /// let mut local = bucket.local();
+    /// assert!((0..10_000).all(|_| local.try_acquire().is_ok()));
+    /// assert!(local.try_acquire().is_err() && bucket.try_acquire().is_err());
+    /// # Ok::<(), sluicegate::ConfigError>(())
+    /// ```
     pub fn local(&self) -> LocalTokenBucket<'_, C> {
         LocalTokenBucket::of_striped(self)
     }
 
-    /// The same with a share of the bucket: see [`OwnedLocalTokenBucket`].
+    /// A worker's own stock, with a share of the bucket, so that it may be moved into a thread or a task: see
+    /// [`OwnedLocalTokenBucket`].
+    ///
+    /// ```
+    /// use sluicegate::{ManualClock, Quota, StripedTokenBucket};
+    /// use std::sync::Arc;
+    ///
+    /// let bucket = Arc::new(StripedTokenBucket::with_clock(Quota::per_hour(10_000), ManualClock::new())?);
+    /// let mut local = Arc::clone(&bucket).local_owned();
+    /// assert!(local.try_acquire_n(7_000).is_ok());
+    /// assert!(local.try_acquire_n(7_000).is_err());
+    /// drop(local); // what it had left is everybody's again
+    /// assert_eq!(bucket.available(), 3_000);
+    /// # Ok::<(), sluicegate::ConfigError>(())
+    /// ```
     pub fn local_owned(self: Arc<Self>) -> OwnedLocalTokenBucket<C> {
         OwnedLocalTokenBucket::of_striped(self)
     }

@@ -2,6 +2,7 @@
 
 mod builder;
 pub(crate) mod core;
+mod refusal;
 #[cfg(feature = "async")]
 mod wait;
 
@@ -11,12 +12,12 @@ use ::core::time::Duration;
 
 pub use self::builder::TokenBucketBuilder;
 use self::core::{Commit, Core, View};
+pub(crate) use self::refusal::{asked, duration, exceeds};
 #[cfg(feature = "async")]
 pub(crate) use self::wait::Look;
 use crate::algorithm::token_bucket::{INSTANT, Scale, Take, WAIT};
 use crate::clock::{Clock, MonotonicClock};
 use crate::error::{ConfigError, RateLimitExceeded};
-use crate::nanos::TickLength;
 use crate::quota::Quota;
 use crate::reservation::{OwnedReservation, Reservation};
 use crate::stats::RateLimiterStats;
@@ -108,7 +109,7 @@ impl TokenBucket {
     }
 
     const_fn! {
-        /// The same for a `static`: an unusable quota fails to compile.
+        /// [`new`](Self::new) for a `static`: an unusable quota fails to compile.
         ///
         /// # Panics
         /// If no bucket can keep `quota`; in a `static` or `const` that is a compile error with the same words. Outside
@@ -176,7 +177,8 @@ impl<C: Clock> TokenBucket<C> {
     ///
     /// # Errors
     /// [`Denied`](RateLimitExceeded::Denied) with the exact time after which the same call succeeds, if nobody else
-    /// comes. Nothing was charged, and nothing written.
+    /// comes; while somebody waits in line with an estimate, for nobody overtakes. Nothing was charged, and nothing
+    /// written.
     ///
     /// ```
     /// use sluicegate::{ManualClock, Quota, TokenBucket};
@@ -196,7 +198,7 @@ impl<C: Clock> TokenBucket<C> {
     /// Takes `n` permits, or nothing. `n = 0` is `Ok` and takes nothing.
     ///
     /// # Errors
-    /// [`Denied`](RateLimitExceeded::Denied) if they are not there now;
+    /// [`Denied`](RateLimitExceeded::Denied) if they are not there now, or while somebody waits in line;
     /// [`ExceedsCapacity`](RateLimitExceeded::ExceedsCapacity) if `n` is above the burst, so that they never will be.
     /// Nothing was charged, and nothing written.
     ///
@@ -349,17 +351,31 @@ impl<C: Clock> TokenBucket<C> {
         Ok(Reservation::new(self, n))
     }
 
-    /// The same, with a share of the bucket: see [`OwnedReservation`].
+    /// Takes `n` permits on an estimate, with a share of the bucket, so that the reservation may be moved into a task or
+    /// kept: see [`OwnedReservation`].
     ///
     /// # Errors
     /// As [`try_acquire_n`](Self::try_acquire_n).
+    ///
+    /// ```
+    /// use sluicegate::{OwnedReservation, Quota, TokenBucket};
+    /// use std::sync::Arc;
+    ///
+    /// let bucket = Arc::new(TokenBucket::new(Quota::per_hour(100))?);
+    /// let reservation: OwnedReservation = Arc::clone(&bucket).try_reserve_owned(80).expect("they are there");
+    /// assert!(Arc::clone(&bucket).try_reserve_owned(80).is_err());
+    /// reservation.cancel();
+    /// assert_eq!(bucket.available(), 100);
+    /// # Ok::<(), sluicegate::ConfigError>(())
+    /// ```
     #[inline]
     pub fn try_reserve_owned(self: Arc<Self>, n: u64) -> Result<OwnedReservation<C>, RateLimitExceeded> {
         self.try_acquire_n(n)?;
         Ok(OwnedReservation::new(self, n))
     }
 
-    /// The whole permits that are there now; 0 in debt. Stale as soon as it is told.
+    /// The whole permits that are there now; 0 in debt. Stale as soon as it is told. While somebody waits in line they are
+    /// kept for the line, so that a `try_` verb denies all the same.
     ///
     /// ```
     /// use sluicegate::{ManualClock, Quota, TokenBucket};
@@ -423,7 +439,9 @@ impl<C: Clock> TokenBucket<C> {
     ///
     /// What is available, or owed, stays the same number of permits with its fraction, either cut to one new burst.
     /// Time that has passed counts at the old rate. A larger burst does not arrive filled: it fills at the new rate.
-    /// A call that runs at the same moment is charged wholly under the old quota or wholly under the new one.
+    /// A call that runs at the same moment is charged wholly under the old quota or wholly under the new one. Who waits in
+    /// line keeps its place; who waits for more than the new burst is told
+    /// [`ExceedsCapacity`](RateLimitExceeded::ExceedsCapacity).
     ///
     /// # Errors
     /// [`ConfigError`] if no bucket can keep `quota`; then the old one stands.
@@ -461,6 +479,17 @@ impl<C: Clock> TokenBucket<C> {
     /// What the bucket counted; `None` unless it was built with [`stats`](TokenBucketBuilder::stats).
     ///
     /// The counters are exact, but they are read one after the other: calls under way may be in some of them.
+    ///
+    /// ```
+    /// use sluicegate::{ManualClock, Quota, TokenBucket};
+    ///
+    /// let bucket = TokenBucket::builder(Quota::per_second(3)).clock(ManualClock::new()).stats().build()?;
+    /// assert!(bucket.try_acquire_n(2).is_ok() && bucket.try_acquire_n(2).is_err());
+    /// let stats = bucket.stats().expect("built with .stats()");
+    /// assert_eq!((stats.allowed_requests, stats.rejected_requests), (1, 1)); // calls, not permits
+    /// assert_eq!(TokenBucket::new(Quota::per_second(3))?.stats(), None);
+    /// # Ok::<(), sluicegate::ConfigError>(())
+    /// ```
     #[must_use]
     pub fn stats(&self) -> Option<RateLimiterStats> {
         self.core.stats()
@@ -469,17 +498,6 @@ impl<C: Clock> TokenBucket<C> {
     /// The whole permits that were there when the view was taken.
     pub(crate) fn available_at(&self, view: &View) -> u64 {
         view.params.available(view.instant & INSTANT, view.ticks)
-    }
-
-    /// From the view's reading of the clock until `n` permits are there.
-    pub(crate) fn time_until(&self, view: &View, n: u64) -> Result<Duration, RateLimitExceeded> {
-        match view.params.take(view.instant, view.ticks, n) {
-            Take::Granted(_) => Ok(Duration::ZERO),
-            Take::Denied(_) | Take::Impossible if n == 0 => Ok(Duration::ZERO),
-            Take::Denied(_) if view.instant & WAIT != 0 => Ok(self.wait_in_line(n)),
-            Take::Denied(target) => Ok(self.duration(view.params.wait(target, view.ticks))),
-            Take::Impossible => Err(exceeds(n, view.params.capacity())),
-        }
     }
 
     /// Takes `n` permits on a view of the state; `None` if that is out of date.
@@ -492,29 +510,8 @@ impl<C: Clock> TokenBucket<C> {
                     Commit::Again => {}
                     Commit::Stale => return None,
                 },
-                Take::Denied(_) if view.instant & WAIT != 0 => {
-                    return Some(Err(RateLimitExceeded::Denied { retry_after: self.wait_in_line(n) }));
-                }
-                Take::Denied(target) => return Some(Err(self.denied(view.params.wait(target, view.ticks)))),
-                Take::Impossible => return Some(Err(exceeds(n, view.params.capacity()))),
+                refusal => return Some(Err(self.refused(refusal, &view, n))),
             }
-        }
-    }
-
-    /// What it comes to that `n` permits are not there on this view.
-    pub(crate) fn refuse(&self, view: &View, n: u64) -> RateLimitExceeded {
-        self.refused(view.params.take(view.instant, view.ticks, n), view, n)
-    }
-
-    /// What it comes to that this `take` of `n` permits was not granted.
-    #[inline(always)]
-    pub(crate) fn refused(&self, take: Take, view: &View, n: u64) -> RateLimitExceeded {
-        match take {
-            Take::Impossible => exceeds(n, view.params.capacity()),
-            _ if view.instant & WAIT != 0 => RateLimitExceeded::Denied { retry_after: self.wait_in_line(n) },
-            Take::Denied(target) => self.denied(view.params.wait(target, view.ticks)),
-            // Not of a view on which they are not.
-            Take::Granted(_) => self.denied(0),
         }
     }
 
@@ -527,55 +524,12 @@ impl<C: Clock> TokenBucket<C> {
             }
         }
     }
-
-    /// How long until `n` permits have come behind those for whom others wait, about; never zero, since they come first.
-    #[cold]
-    #[inline(never)]
-    fn wait_in_line(&self, n: u64) -> Duration {
-        self.core.update(&self.clock, |params, word, ticks| {
-            let permits = self.line.demand().saturating_add(n);
-            let wait = self.duration(params.wait_in_line(word & INSTANT, ticks, permits));
-            (wait.max(Duration::from_nanos(1)), None)
-        })
-    }
-
-    #[inline(always)]
-    fn denied(&self, ticks: u64) -> RateLimitExceeded {
-        RateLimitExceeded::Denied { retry_after: self.duration(ticks) }
-    }
-
-    #[inline(always)]
-    fn duration(&self, ticks: u64) -> Duration {
-        // Asked for always: if that depended on the wait, a wait that nobody reads would have to be computed.
-        duration(self.clock.tick_length(), ticks)
-    }
-}
-
-#[inline(always)]
-pub(crate) fn duration(length: TickLength, ticks: u64) -> Duration {
-    if ticks == u64::MAX {
-        return Duration::MAX;
-    }
-    Duration::from_nanos(length.nanos_rounded_up(ticks))
-}
-
-/// An error for who asked for `n`, a part of which came from elsewhere.
-pub(crate) fn asked(error: RateLimitExceeded, n: u64) -> RateLimitExceeded {
-    match error {
-        RateLimitExceeded::ExceedsCapacity { capacity, .. } => exceeds(n, capacity),
-        other => other,
-    }
 }
 
 /// Where the way that is not taken often begins, so that the other one is straight.
 #[cold]
 #[inline]
 pub(crate) fn unusual() {}
-
-#[inline]
-pub(crate) fn exceeds(requested: u64, capacity: u64) -> RateLimitExceeded {
-    RateLimitExceeded::ExceedsCapacity { requested, capacity }
-}
 
 impl<C: Clock> fmt::Debug for TokenBucket<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

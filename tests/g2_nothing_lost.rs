@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use sluicegate::{ManualClock, Nanos, Quota, RateLimitExceeded, TokenBucket};
+use support::buckets::{new_bucket, started_at};
 use support::oracle::Oracle;
 use support::quotas::{
     LIFETIME, Permits, SECOND, UNIX_NOW, YEAR, any_quota, cases, fitted, magnitude, modest_quota, offset_by, permits,
@@ -66,11 +67,7 @@ struct Pair {
 
 impl Pair {
     fn new(quota: Quota, origin: u64) -> Self {
-        let clock = ManualClock::new();
-        clock.set(Nanos::from_nanos(origin));
-        let bucket = TokenBucket::with_clock(quota, clock.clone()).unwrap();
-        // Time counts from the first call.
-        assert_eq!(bucket.available(), quota.capacity());
+        let (bucket, clock) = started_at(quota, origin);
         let oracle = Oracle::new(&quota, origin);
         Self { clock, bucket, oracle, quota, now: origin, first: origin }
     }
@@ -197,8 +194,7 @@ proptest! {
         if u128::from(quota.capacity()) < accrued(&quota, period) + 4 {
             return Ok(());
         }
-        let clock = ManualClock::new();
-        let bucket = TokenBucket::with_clock(quota, clock.clone()).unwrap();
+        let (bucket, clock) = new_bucket(quota);
         prop_assert_eq!(bucket.try_acquire_up_to(u64::MAX), quota.capacity());
         let mut taken = 0;
         for _ in 0..polls {
@@ -270,8 +266,7 @@ fn long_run_no_drift() {
 }
 
 fn greedy(quota: Quota, polling: u64, polls: u64, many: bool) {
-    let clock = ManualClock::new();
-    let bucket = TokenBucket::with_clock(quota, clock.clone()).unwrap();
+    let (bucket, clock) = new_bucket(quota);
     let mut granted = bucket.try_acquire_up_to(u64::MAX);
     for _ in 0..polls {
         clock.advance(Duration::from_nanos(polling));
@@ -307,8 +302,7 @@ fn round_rates_grant_on_the_nanosecond() {
         (Quota::from_rate(0.1), 10 * SECOND),
     ];
     for (quota, emission) in cases {
-        let clock = ManualClock::new();
-        let bucket = TokenBucket::with_clock(quota, clock.clone()).unwrap();
+        let (bucket, clock) = new_bucket(quota);
         assert_eq!(bucket.try_acquire_up_to(u64::MAX), quota.capacity());
         for k in (1..=1_000).chain([9_999, 1_000_000, 999_999_937]) {
             let Some(due) = emission.checked_mul(k).filter(|&due| due <= LIFETIME) else { break };
@@ -329,9 +323,8 @@ fn round_rates_grant_on_the_nanosecond() {
 #[test]
 fn odd_rates_grant_on_the_nanosecond_from_time_zero() {
     for quota in rates() {
-        let clock = ManualClock::new();
         // A smaller burst would be full before the rounded time, and what is above it is cut off.
-        let bucket = TokenBucket::with_clock(quota.burst(8), clock.clone()).unwrap();
+        let (bucket, clock) = new_bucket(quota.burst(8));
         assert!(bucket.try_acquire_n(8).is_ok());
         for k in 1..=5_000_u64 {
             let due = (u128::from(k) * quota.period().as_nanos()).div_ceil(quota.permits().into());

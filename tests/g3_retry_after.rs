@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use sluicegate::{Clock, ManualClock, Nanos, Quota, RateLimitExceeded, TickLength, TokenBucket};
+use support::buckets::started_at;
 use support::clocks::Counter;
 use support::quotas::{
     LIFETIME, Permits, SECOND, UNIX_NOW, any_quota, cases, fitted, magnitude, modest_quota, permits,
@@ -83,15 +84,6 @@ fn check(bucket: &TokenBucket<ManualClock>, clock: &ManualClock, now: u64, n: u6
     Ok(())
 }
 
-fn bucket(quota: Quota, origin: u64) -> (TokenBucket<ManualClock>, ManualClock) {
-    let clock = ManualClock::new();
-    clock.set(Nanos::from_nanos(origin));
-    let bucket = TokenBucket::with_clock(quota, clock.clone()).unwrap();
-    // Time counts from the first call.
-    let _ = bucket.available();
-    (bucket, clock)
-}
-
 proptest! {
     #![proptest_config(cases(8_000))]
 
@@ -102,7 +94,7 @@ proptest! {
         history in history(),
         numbers in prop::collection::vec(permits(), 1..4),
     ) {
-        let (bucket, clock) = bucket(quota, origin);
+        let (bucket, clock) = started_at(quota, origin);
         let now = live(&bucket, &clock, origin, &history);
         for n in numbers {
             check(&bucket, &clock, now, n.of(quota.capacity()))?;
@@ -115,7 +107,7 @@ proptest! {
         quota in any_quota(), origin in prop_oneof![Just(0), Just(UNIX_NOW)], ahead in magnitude(50),
         owed in magnitude(41), n in permits(),
     ) {
-        let (bucket, clock) = bucket(quota, origin);
+        let (bucket, clock) = started_at(quota, origin);
         let now = origin + ahead;
         clock.set(Nanos::from_nanos(now));
         prop_assert_eq!(bucket.charge(owed), owed.min(2 * quota.capacity()));
@@ -129,7 +121,7 @@ proptest! {
     fn exact_when_the_clock_is_behind(
         quota in any_quota(), ahead in magnitude(50), behind in magnitude(58), n in permits(),
     ) {
-        let (bucket, clock) = bucket(quota, UNIX_NOW);
+        let (bucket, clock) = started_at(quota, UNIX_NOW);
         clock.set(Nanos::from_nanos(UNIX_NOW + ahead));
         prop_assert_eq!(bucket.try_acquire_up_to(u64::MAX), quota.capacity());
         check(&bucket, &clock, UNIX_NOW.saturating_sub(behind), n.of(quota.capacity()))?;
@@ -175,7 +167,7 @@ fn exact_for_every_number_of_permits() {
     ];
     for quota in quotas {
         for n in 1..=quota.capacity() {
-            let (bucket, clock) = bucket(quota, 17);
+            let (bucket, clock) = started_at(quota, 17);
             bucket.charge(u64::MAX);
             check(&bucket, &clock, 17, n).unwrap();
         }
@@ -184,8 +176,7 @@ fn exact_for_every_number_of_permits() {
 
 #[test]
 fn whole_seconds_are_rounded_up_and_at_least_one() {
-    let clock = ManualClock::new();
-    let bucket = TokenBucket::with_clock(Quota::per_second(1).burst(10), clock.clone()).unwrap();
+    let (bucket, clock) = started_at(Quota::per_second(1).burst(10), 0);
     bucket.charge(12);
     let secs = |ahead: u64| {
         clock.set(Nanos::from_nanos(ahead));
@@ -210,7 +201,7 @@ fn whole_seconds_are_rounded_up_and_at_least_one() {
 #[test]
 fn saturates_where_it_would_not_fit() {
     let quota = fitted(Quota::per(1, Duration::from_secs(31_600_000)).burst(u64::MAX)).unwrap();
-    let (bucket, clock) = bucket(quota, 0);
+    let (bucket, clock) = started_at(quota, 0);
     assert!(bucket.try_acquire_n(quota.capacity()).is_ok());
     assert_eq!(bucket.time_to_available(1), Ok(quota.period()));
     // A whole burst takes longer than the bucket's time lasts, and more so if as much is owed.

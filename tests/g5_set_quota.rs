@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use sluicegate::{Clock, ManualClock, MonotonicClock, Nanos, Quota, TokenBucket};
+use support::buckets::{new_bucket, started_at};
 use support::clocks::Stopped;
 use support::intervals::{Call, worst_excess};
 use support::oracle::Oracle;
@@ -56,10 +57,7 @@ struct Between {
 
 impl Between {
     fn new(quota: Quota, origin: u64) -> Self {
-        let clock = ManualClock::new();
-        clock.set(Nanos::from_nanos(origin));
-        let bucket = TokenBucket::with_clock(quota, clock.clone()).unwrap();
-        assert_eq!(bucket.available(), quota.capacity());
+        let (bucket, clock) = started_at(quota, origin);
         let oracle = Oracle::new(&quota, origin);
         Self { clock, bucket, upper: oracle.clone(), lower: oracle, quota, now: origin, changed: origin }
     }
@@ -170,11 +168,6 @@ proptest! {
             between.run(op)?;
         }
     }
-}
-
-fn new_bucket(quota: Quota) -> (TokenBucket<ManualClock>, ManualClock) {
-    let clock = ManualClock::new();
-    (TokenBucket::with_clock(quota, clock.clone()).unwrap(), clock)
 }
 
 #[test]

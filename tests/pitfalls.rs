@@ -8,12 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use sluicegate::{Clock, ManualClock, Nanos, Quota, RateLimitExceeded, TokenBucket};
+use support::buckets::new_bucket;
 use support::quotas::{SECOND, UNIX_NOW, YEAR};
-
-fn new_bucket(quota: Quota) -> (TokenBucket<ManualClock>, ManualClock) {
-    let clock = ManualClock::new();
-    (TokenBucket::with_clock(quota, clock.clone()).unwrap(), clock)
-}
 
 /// A clock whose first reading of each pair is held back: a thread that was stopped between clock and exchange.
 struct Held {
@@ -326,8 +322,7 @@ fn a_wait_that_is_given_up_moves_nobody_onto_another_ones_slot() {
         Pin::new(wait).poll(&mut Context::from_waker(Waker::noop())).is_ready()
     }
 
-    let clock = ManualClock::new();
-    let bucket = TokenBucket::with_clock(Quota::per_second(1), clock.clone()).unwrap();
+    let (bucket, clock) = new_bucket(Quota::per_second(1));
     assert_eq!(bucket.try_acquire(), Ok(()));
     let (mut b, mut c, mut d) = (bucket.acquire(), bucket.acquire(), bucket.acquire());
     assert!(!is_served(&mut b) && !is_served(&mut c));

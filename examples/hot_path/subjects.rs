@@ -20,7 +20,9 @@ pub(crate) trait Subject: Sync + Sized {
     /// One of which nothing was taken yet.
     fn new(quota: Quota) -> Result<Self, ConfigError>;
     /// What it then allows.
-    fn promise(quota: Quota) -> Promise;
+    fn promise(quota: Quota) -> Promise {
+        Promise::Bucket(quota)
+    }
     /// Takes one permit, or nothing. Whoever is to be told how calls went is told that it went well.
     fn try_acquire(&self) -> bool;
     /// The same for one thread, which may have something of its own.
@@ -43,10 +45,6 @@ impl Subject for TokenBucket {
         Self::new(quota)
     }
 
-    fn promise(quota: Quota) -> Promise {
-        Promise::Bucket(quota)
-    }
-
     #[inline(always)]
     fn try_acquire(&self) -> bool {
         self.try_acquire().is_ok()
@@ -58,10 +56,6 @@ impl Subject for StripedTokenBucket {
 
     fn new(quota: Quota) -> Result<Self, ConfigError> {
         Self::new(quota)
-    }
-
-    fn promise(quota: Quota) -> Promise {
-        Promise::Bucket(quota)
     }
 
     #[inline(always)]
@@ -78,10 +72,6 @@ impl Subject for Locals {
 
     fn new(quota: Quota) -> Result<Self, ConfigError> {
         StripedTokenBucket::new(quota).map(Self)
-    }
-
-    fn promise(quota: Quota) -> Promise {
-        Promise::Bucket(quota)
     }
 
     #[inline(always)]
@@ -188,10 +178,6 @@ impl Subject for PerKeyRateLimiter<u64> {
         Self::new(quota)
     }
 
-    fn promise(quota: Quota) -> Promise {
-        Promise::Bucket(quota)
-    }
-
     #[inline(always)]
     fn try_acquire(&self) -> bool {
         // Hidden, or its hash could be made once for all calls.
@@ -205,10 +191,6 @@ impl Subject for KeyHandle<u64> {
 
     fn new(quota: Quota) -> Result<Self, ConfigError> {
         PerKeyRateLimiter::new(quota).map(|limiter| limiter.handle(KEY))
-    }
-
-    fn promise(quota: Quota) -> Promise {
-        Promise::Bucket(quota)
     }
 
     #[inline(always)]
@@ -238,10 +220,6 @@ impl Subject for StdMutex {
         let (now, burst) = (Instant::now(), quota.capacity() as f64);
         let state = Mutex::new(State { tokens: burst, last: now });
         Ok(Self { state, origin: now, per_second: quota.rate(), burst })
-    }
-
-    fn promise(quota: Quota) -> Promise {
-        Promise::Bucket(quota)
     }
 
     #[inline(always)]

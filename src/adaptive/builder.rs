@@ -105,7 +105,7 @@ impl<C: Clock> AdaptiveRateLimiterBuilder<C> {
         }
     }
 
-    /// Another clock.
+    /// Decides by `clock` instead of the one it has.
     pub fn clock<D: Clock>(self, clock: D) -> AdaptiveRateLimiterBuilder<D> {
         AdaptiveRateLimiterBuilder {
             base_rate: self.base_rate,
@@ -154,7 +154,8 @@ impl<C: Clock> AdaptiveRateLimiterBuilder<C> {
         Self { recovery_factor: factor, ..self }
     }
 
-    /// What the rate is multiplied by after a window that was: between 0 and 1, both excluded. Default: 0.5.
+    /// What the rate is multiplied by after a window that was overloaded: between 0 and 1, both excluded. Default: 0.5.
+    /// [`Law::Cubic`] has factors of its own.
     pub fn reduction_factor(self, factor: f64) -> Self {
         Self { reduction_factor: factor, ..self }
     }
@@ -199,6 +200,15 @@ impl<C: Clock> AdaptiveRateLimiterBuilder<C> {
 
     /// Refuses whoever would wait when so many do: at once, with an estimate of how long it would have been. Default: no
     /// bound.
+    ///
+    /// ```
+    /// use sluicegate::{AdaptiveRateLimiter, ManualClock, RateLimitExceeded};
+    ///
+    /// let limiter = AdaptiveRateLimiter::builder().base_rate(1.0).clock(ManualClock::new()).max_waiters(0).build()?;
+    /// assert_eq!(limiter.blocking_acquire_n(2), Ok(())); // they are there
+    /// assert!(matches!(limiter.blocking_acquire(), Err(RateLimitExceeded::Denied { .. }))); // nobody may wait
+    /// # Ok::<(), sluicegate::ConfigError>(())
+    /// ```
     #[cfg(feature = "async")]
     pub fn max_waiters(self, waiters: usize) -> Self {
         Self { max_waiters: Some(waiters), ..self }

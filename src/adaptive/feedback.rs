@@ -39,12 +39,12 @@ use crate::error::RateLimitExceeded;
 pub enum Outcome {
     /// The service did what was asked.
     Success,
-    /// It failed, in a way that too much load may be the cause of.
+    /// The service failed, in a way that too much load may be the cause of.
     Error,
-    /// It said that it is too much. It counts as an error; and if the server said for how long (HTTP's `Retry-After`, RFC
+    /// The service said that it is too much. It counts as an error; and if the server said for how long (HTTP's `Retry-After`, RFC
     /// 9110, section 10.2.3), the limiter is closed until then, by its own clock and from now.
     Throttled(#[cfg_attr(feature = "serde", serde(with = "crate::quota::optional_period"))] Option<Duration>),
-    /// Nothing follows from it: it is no sample.
+    /// Nothing follows from the call: it is no sample.
     Ignored,
 }
 
@@ -75,13 +75,13 @@ impl<C: Clock> AdaptiveRateLimiter<C> {
         }
     }
 
-    /// Reports a call that went well.
+    /// Reports a call that went well: [`record`](Self::record) with [`Outcome::Success`].
     #[inline]
     pub fn record_success(&self) {
         self.record(Outcome::Success);
     }
 
-    /// Reports a call that failed.
+    /// Reports a call that failed: [`record`](Self::record) with [`Outcome::Error`].
     #[inline]
     pub fn record_error(&self) {
         self.record(Outcome::Error);
@@ -116,8 +116,8 @@ impl<C: Clock> AdaptiveRateLimiter<C> {
         self.observe_with(result, outcome_of)
     }
 
-    /// The same where the result alone does not tell: for clients that return `Ok` for a status of 500, and errors that
-    /// are nobody's fault.
+    /// Reports what `outcome` makes of the result, and hands the result back: where `Ok` and `Err` alone do not tell, as of
+    /// clients that return `Ok` for a status of 500, and of errors that are nobody's fault.
     ///
     /// # Errors
     /// The result's own.
@@ -254,7 +254,7 @@ impl<C: Clock> Drop for Running<'_, C> {
 pub enum CallError<E> {
     /// There was no permit; nothing was called.
     RateLimited(RateLimitExceeded),
-    /// It was called, and failed.
+    /// What was called has failed.
     Inner(E),
 }
 

@@ -67,17 +67,30 @@ pub enum Law {
     Cubic,
 }
 
-/// Why a rate was changed.
+/// Why a rate was changed: in a [`RateChange`](crate::RateChange).
+///
+/// ```
+/// use sluicegate::{AdaptiveRateLimiter, ChangeReason, ManualClock};
+/// use std::time::Duration;
+///
+/// let clock = ManualClock::new();
+/// let limiter = AdaptiveRateLimiter::builder().base_rate(100.0).min_samples(1).clock(clock.clone()).build()?;
+/// limiter.record_error();
+/// clock.advance(Duration::from_secs(10));
+/// let change = limiter.stats().last_change.expect("the window is over");
+/// assert_eq!(change.reason, ChangeReason::Errors);
+/// # Ok::<(), sluicegate::ConfigError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum ChangeReason {
     /// The share of errors was above the threshold.
     Errors,
-    /// It was not, so the rate rises.
+    /// The share of errors was not above the threshold, so the rate rises.
     Recovery,
-    /// It was not, but fewer permits were used than half of the rate: under [`Law::Cubic`], which rises no further above
-    /// what is known to go well.
+    /// The share of errors was not above the threshold, but fewer permits were used than half of the rate: under
+    /// [`Law::Cubic`], which rises no further above what is known to go well.
     LowDemand,
 }
 

@@ -26,6 +26,7 @@ use crate::sync::{AtomicU64, Ordering};
 /// let clock = CoarseClock::start(Duration::from_micros(500))?;
 /// let bucket = TokenBucket::with_clock(Quota::per_second(1_000_000), clock.clone())?;
 /// assert!(bucket.try_acquire().is_ok());
+/// assert_eq!(clock.interval(), Duration::from_micros(500));
 ///
 /// let error = CoarseClock::start(Duration::ZERO).unwrap_err();
 /// assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);

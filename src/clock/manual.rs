@@ -60,6 +60,18 @@ impl ManualClock {
     }
 
     /// Sets the clock, backwards too.
+    ///
+    /// ```
+    /// use sluicegate::{ManualClock, Nanos, Quota, TokenBucket};
+    ///
+    /// let clock = ManualClock::new();
+    /// let bucket = TokenBucket::with_clock(Quota::per_second(1), clock.clone())?;
+    /// clock.set(Nanos::from_nanos(1_800_000_000_000_000_000)); // a Unix time, in 2027
+    /// assert!(bucket.try_acquire().is_ok());
+    /// clock.set(Nanos::from_nanos(0));
+    /// assert!(bucket.try_acquire().is_err()); // a step back brings nothing
+    /// # Ok::<(), sluicegate::ConfigError>(())
+    /// ```
     pub fn set(&self, to: Nanos) {
         // Ordering: Release pairs with the Acquire in `now`: who sees the new time sees what was done before it came.
         self.shared.nanos.store(to.as_nanos(), Ordering::Release);

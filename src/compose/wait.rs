@@ -71,7 +71,8 @@ impl<M: Members> AllOf<M> {
         AcquireAll { sleeper: Sleeper::new(Tries::new(self, n, None)) }
     }
 
-    /// The same, for `timeout` of real time at most; what is slept counts, whatever time passes for whom.
+    /// Waits for `n` permits of each member, for `timeout` of real time at most; what is slept counts, whatever time passes for
+    /// whom.
     ///
     /// # Errors
     /// As [`acquire_n`](Self::acquire_n); and [`Denied`](RateLimitExceeded::Denied), at once, if a member's permits cannot come in
@@ -101,6 +102,19 @@ impl<M: Members> AllOf<M> {
     ///
     /// # Errors
     /// As [`acquire_n`](Self::acquire_n).
+    ///
+    /// # Blocking
+    /// Parks the thread.
+    ///
+    /// ```
+    /// use sluicegate::{Quota, RateLimitExceeded, TokenBucket, all_of};
+    ///
+    /// let (a, b) = (TokenBucket::new(Quota::per_hour(5))?, TokenBucket::new(Quota::per_hour(1))?);
+    /// assert_eq!(all_of((&a, &b)).blocking_acquire(), Ok(()));
+    /// let never = all_of((&a, (&b, 2))).blocking_acquire();
+    /// assert_eq!(never, Err(RateLimitExceeded::ExceedsCapacity { requested: 1, capacity: 0 }));
+    /// # Ok::<(), sluicegate::ConfigError>(())
+    /// ```
     pub fn blocking_acquire(&self) -> Result<(), RateLimitExceeded> {
         self.blocking_acquire_n(1)
     }
@@ -127,13 +141,25 @@ impl<M: Members> AllOf<M> {
         block_on(Tries::new(self, n, None))
     }
 
-    /// The same, for `timeout` at most: see [`acquire_timeout`](Self::acquire_timeout).
+    /// Waits for `n` permits of each member on this thread, for `timeout` at most: see
+    /// [`acquire_timeout`](Self::acquire_timeout).
     ///
     /// # Errors
     /// As [`acquire_timeout`](Self::acquire_timeout).
     ///
     /// # Blocking
     /// Parks the thread, for `timeout` at most.
+    ///
+    /// ```
+    /// use sluicegate::{Quota, TokenBucket, all_of};
+    /// use std::time::Duration;
+    ///
+    /// let (a, b) = (TokenBucket::new(Quota::per_hour(5))?, TokenBucket::new(Quota::per_hour(9))?);
+    /// let both = all_of((&a, &b));
+    /// assert_eq!(both.blocking_acquire_timeout(5, Duration::ZERO), Ok(()));
+    /// assert!(both.blocking_acquire_timeout(1, Duration::from_secs(60)).is_err()); // at once: it takes twelve minutes
+    /// # Ok::<(), sluicegate::ConfigError>(())
+    /// ```
     pub fn blocking_acquire_timeout(&self, n: u64, timeout: Duration) -> Result<(), RateLimitExceeded> {
         block_on(Tries::new(self, n, Some(timeout)))
     }
@@ -144,6 +170,18 @@ impl<M: Members> AllOf<M> {
 ///
 /// # Cancel safety
 /// Dropped before it is ready, nothing was charged.
+///
+/// ```
+/// use sluicegate::{AcquireAll, Quota, TokenBucket, all_of};
+///
+/// let (a, b) = (TokenBucket::new(Quota::per_hour(1))?, TokenBucket::new(Quota::per_hour(1))?);
+/// let both = all_of((&a, &b));
+/// let acquire: AcquireAll<'_, (&TokenBucket, &TokenBucket)> = both.acquire();
+/// drop(acquire); // never polled: nothing was taken
+/// assert_eq!(futures_lite::future::block_on(both.acquire()), Ok(()));
+/// assert!(futures_lite::future::block_on(both.acquire_n(2)).is_err()); // more than ever fits
+/// # Ok::<(), sluicegate::ConfigError>(())
+/// ```
 #[must_use = "futures do nothing unless they are polled"]
 pub struct AcquireAll<'a, M: Members> {
     sleeper: Sleeper<Tries<'a, M>>,

@@ -18,7 +18,23 @@ use crate::counters::Counters;
 use crate::error::ConfigError;
 use crate::quota::Quota;
 
-/// What a newcomer gets when there are `max_keys` keys and all of them still owe.
+/// What a newcomer gets when there are `max_keys` keys and all of them still owe: said by
+/// [`when_full`](PerKeyRateLimiterBuilder::when_full).
+///
+/// ```
+/// use sluicegate::{PerKeyRateLimiter, Quota, RateLimitExceeded, WhenFull};
+///
+/// let full = |when_full| PerKeyRateLimiter::<u32>::builder(Quota::per_hour(1)).max_keys(1).when_full(when_full).build();
+///
+/// let denies = full(WhenFull::Deny)?;
+/// assert!(denies.try_acquire(&1).is_ok());
+/// assert_eq!(denies.try_acquire(&2), Err(RateLimitExceeded::KeysExhausted { max_keys: 1 }));
+///
+/// let shares = full(WhenFull::Share)?;
+/// assert!(shares.try_acquire(&1).is_ok() && shares.try_acquire(&2).is_ok());
+/// assert!(shares.try_acquire(&3).is_err()); // 2 has taken the one permit of both
+/// # Ok::<(), sluicegate::ConfigError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
 #[non_exhaustive]
@@ -44,6 +60,8 @@ pub enum WhenFull {
 ///     .cleanup_interval(Duration::from_secs(10)) // default: 60 s
 ///     .max_keys(1) // default: no bound
 ///     .when_full(WhenFull::Share) // default: WhenFull::Deny
+///     .quota_for(|_| None) // default: every key has the limiter's own quota
+///     .stats() // default: nothing is counted
 ///     .build()?;
 /// assert!(limiter.try_acquire("alice").is_ok());
 /// assert!(limiter.try_acquire_n("bob", 5).is_ok()); // there is no place for bob: he has a share
@@ -75,6 +93,15 @@ fn default_cleanup_interval() -> Duration {
 
 impl<K: Eq + Hash, C: Clock> PerKeyRateLimiterBuilder<K, C> {
     /// The same as [`PerKeyRateLimiter::builder`] on another clock.
+    ///
+    /// ```
+    /// use sluicegate::{ManualClock, PerKeyRateLimiterBuilder, Quota};
+    ///
+    /// let limiter = PerKeyRateLimiterBuilder::<u32, _>::new(Quota::per_second(1), ManualClock::new()).build()?;
+    /// assert!(limiter.try_acquire(&1).is_ok());
+    /// assert!(limiter.try_acquire(&1).is_err());
+    /// # Ok::<(), sluicegate::ConfigError>(())
+    /// ```
     pub fn new(quota: Quota, clock: C) -> Self {
         Self {
             quota,
@@ -87,7 +114,7 @@ impl<K: Eq + Hash, C: Clock> PerKeyRateLimiterBuilder<K, C> {
         }
     }
 
-    /// Another clock.
+    /// Decides by `clock` instead of the one it has.
     pub fn clock<D: Clock>(self, clock: D) -> PerKeyRateLimiterBuilder<K, D> {
         let Self { quota, cleanup_interval, max_keys, when_full, quota_for, stats, .. } = self;
         PerKeyRateLimiterBuilder { quota, clock, cleanup_interval, max_keys, when_full, quota_for, stats }

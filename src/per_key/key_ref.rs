@@ -22,6 +22,9 @@ use crate::stats::RateLimiterStats;
 /// alice.refund(1);
 /// assert_eq!(alice.available(), 2);
 /// assert!(alice.try_acquire_n(3).is_err());
+/// assert_eq!(alice.time_to_available(3), Ok(std::time::Duration::from_secs(12)));
+/// assert_eq!(alice.blocking_acquire_n(2), Ok(())); // they are there
+/// assert!(alice.try_acquire().is_err() && limiter.try_acquire("alice").is_err());
 /// # Ok::<(), sluicegate::ConfigError>(())
 /// ```
 pub struct KeyRef<'a, K, Q: ?Sized, C: Clock = MonotonicClock> {

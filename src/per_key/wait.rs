@@ -74,7 +74,8 @@ impl<K: Eq + Hash, C: Clock + Clone> PerKeyRateLimiter<K, C> {
         KeyAcquire { state: State::New { limiter: self, key }, n, timeout: None }
     }
 
-    /// The same, for `timeout` at most, by the limiter's clock; what is slept counts whatever the clock says.
+    /// Waits for `n` permits of `key`'s, for `timeout` at most, by the limiter's clock; what is slept counts whatever the clock
+    /// says.
     ///
     /// # Errors
     /// As [`acquire_n`](Self::acquire_n); and [`Denied`](RateLimitExceeded::Denied), at once, if the permits cannot come in
@@ -106,6 +107,18 @@ impl<K: Eq + Hash, C: Clock + Clone> PerKeyRateLimiter<K, C> {
     ///
     /// # Errors
     /// As [`acquire_n`](Self::acquire_n).
+    ///
+    /// ```
+    /// use sluicegate::{PerKeyRateLimiter, Quota, RateLimitExceeded};
+    ///
+    /// let limiter = PerKeyRateLimiter::<u32>::builder(Quota::per_second(1_000).burst(1)).max_keys(1).build()?;
+    /// let seven = limiter.handle(7); // a key with a handle keeps its place
+    /// assert_eq!(limiter.blocking_acquire(&7), Ok(()));
+    /// assert_eq!(limiter.blocking_acquire(&7), Ok(())); // a millisecond later
+    /// assert_eq!(limiter.blocking_acquire(&8), Err(RateLimitExceeded::KeysExhausted { max_keys: 1 }));
+    /// # drop(seven);
+    /// # Ok::<(), sluicegate::ConfigError>(())
+    /// ```
     pub fn blocking_acquire<Q>(&self, key: &Q) -> Result<(), RateLimitExceeded>
     where
         Q: ?Sized + Hash + Eq + ToOwned<Owned = K>,
@@ -139,13 +152,24 @@ impl<K: Eq + Hash, C: Clock + Clone> PerKeyRateLimiter<K, C> {
         self.blocking(key, n, None)
     }
 
-    /// The same, for `timeout` at most: see [`acquire_timeout`](Self::acquire_timeout).
+    /// Waits for `n` permits of `key`'s on this thread, for `timeout` at most: see
+    /// [`acquire_timeout`](Self::acquire_timeout).
     ///
     /// # Errors
     /// As [`acquire_timeout`](Self::acquire_timeout).
     ///
     /// # Blocking
     /// Parks the thread, for `timeout` at most.
+    ///
+    /// ```
+    /// use sluicegate::{PerKeyRateLimiter, Quota};
+    /// use std::time::Duration;
+    ///
+    /// let limiter: PerKeyRateLimiter<u32> = PerKeyRateLimiter::new(Quota::per_hour(2))?;
+    /// assert_eq!(limiter.blocking_acquire_timeout(&7, 2, Duration::ZERO), Ok(()));
+    /// assert!(limiter.blocking_acquire_timeout(&7, 1, Duration::from_secs(60)).is_err()); // at once
+    /// # Ok::<(), sluicegate::ConfigError>(())
+    /// ```
     pub fn blocking_acquire_timeout<Q>(&self, key: &Q, n: u64, timeout: Duration) -> Result<(), RateLimitExceeded>
     where
         Q: ?Sized + Hash + Eq + ToOwned<Owned = K>,

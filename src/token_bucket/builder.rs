@@ -59,7 +59,7 @@ impl<C: Clock> TokenBucketBuilder<C> {
         }
     }
 
-    /// Another clock.
+    /// Decides by `clock` instead of the one it has.
     pub fn clock<D: Clock>(self, clock: D) -> TokenBucketBuilder<D> {
         TokenBucketBuilder {
             quota: self.quota,
@@ -71,7 +71,8 @@ impl<C: Clock> TokenBucketBuilder<C> {
         }
     }
 
-    /// The permits that are there at first, instead of a whole burst; the rest comes at the rate, from `build` on.
+    /// The permits that are there at first, instead of a whole burst, which is the most; the rest comes at the rate, from
+    /// `build` on.
     pub fn initial(self, permits: u64) -> Self {
         Self { initial: Some(permits), ..self }
     }
@@ -84,6 +85,18 @@ impl<C: Clock> TokenBucketBuilder<C> {
 
     /// Refuses whoever would wait when so many do: at once, with an estimate of how long it would have been. Default: no
     /// bound.
+    ///
+    /// ```
+    /// use futures_lite::future::{block_on, poll_once};
+    /// use sluicegate::{ManualClock, Quota, RateLimitExceeded, TokenBucket};
+    ///
+    /// let quota = Quota::per_minute(60).burst(1);
+    /// let bucket = TokenBucket::builder(quota).clock(ManualClock::new()).initial(0).max_waiters(1).build()?;
+    /// let mut first = bucket.acquire();
+    /// assert_eq!(block_on(poll_once(&mut first)), None); // it waits
+    /// assert!(matches!(block_on(bucket.acquire()), Err(RateLimitExceeded::Denied { .. }))); // the line is full
+    /// # Ok::<(), sluicegate::ConfigError>(())
+    /// ```
     #[cfg(feature = "async")]
     pub fn max_waiters(self, waiters: usize) -> Self {
         Self { max_waiters: Some(waiters), ..self }

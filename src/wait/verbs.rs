@@ -52,7 +52,8 @@ macro_rules! waits {
                 Acquire::new(self, n, None)
             }
 
-            /// The same, for `timeout` at most, by the limiter's clock; what is slept counts whatever the clock says.
+            /// Waits for `n` permits, for `timeout` at most, by the limiter's clock; what is slept counts whatever the clock
+            /// says.
             ///
             /// # Errors
             /// As [`acquire_n`](Self::acquire_n); and [`Denied`](RateLimitExceeded::Denied), at once, if the permits
@@ -115,7 +116,8 @@ macro_rules! waits {
                 block_on(Place::new(self, n, None))
             }
 
-            /// The same, for `timeout` at most: see [`acquire_timeout`](Self::acquire_timeout).
+            /// Waits for `n` permits on this thread, for `timeout` at most: see
+            /// [`acquire_timeout`](Self::acquire_timeout).
             ///
             /// # Errors
             /// As [`acquire_timeout`](Self::acquire_timeout).

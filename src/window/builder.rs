@@ -55,20 +55,18 @@ impl<C: Clock> FixedWindowCounterBuilder<C> {
             limit,
             window,
             clock,
-
             stats: false,
             #[cfg(feature = "async")]
             max_waiters: None,
         }
     }
 
-    /// Another clock.
+    /// Decides by `clock` instead of the one it has.
     pub fn clock<D: Clock>(self, clock: D) -> FixedWindowCounterBuilder<D> {
         FixedWindowCounterBuilder {
             limit: self.limit,
             window: self.window,
             clock,
-
             stats: self.stats,
             #[cfg(feature = "async")]
             max_waiters: self.max_waiters,
@@ -83,6 +81,17 @@ impl<C: Clock> FixedWindowCounterBuilder<C> {
 
     /// Refuses whoever would wait when so many do: at once, with an estimate of how long it would have been. Default: no
     /// bound.
+    ///
+    /// ```
+    /// use sluicegate::{FixedWindowCounter, ManualClock, RateLimitExceeded};
+    /// use std::time::Duration;
+    ///
+    /// let builder = FixedWindowCounter::builder(1, Duration::from_secs(1)).clock(ManualClock::new());
+    /// let counter = builder.max_waiters(0).build()?;
+    /// assert_eq!(counter.blocking_acquire(), Ok(())); // it is there
+    /// assert!(matches!(counter.blocking_acquire(), Err(RateLimitExceeded::Denied { .. }))); // nobody may wait
+    /// # Ok::<(), sluicegate::ConfigError>(())
+    /// ```
     #[cfg(feature = "async")]
     pub fn max_waiters(self, waiters: usize) -> Self {
         Self { max_waiters: Some(waiters), ..self }
@@ -186,7 +195,7 @@ impl<C: Clock> SlidingWindowCounterBuilder<C> {
         Self { strict: true, ..self }
     }
 
-    /// Another clock.
+    /// Decides by `clock` instead of the one it has.
     pub fn clock<D: Clock>(self, clock: D) -> SlidingWindowCounterBuilder<D> {
         SlidingWindowCounterBuilder {
             limit: self.limit,
@@ -207,6 +216,17 @@ impl<C: Clock> SlidingWindowCounterBuilder<C> {
 
     /// Refuses whoever would wait when so many do: at once, with an estimate of how long it would have been. Default: no
     /// bound.
+    ///
+    /// ```
+    /// use sluicegate::{ManualClock, RateLimitExceeded, SlidingWindowCounter};
+    /// use std::time::Duration;
+    ///
+    /// let builder = SlidingWindowCounter::builder(1, Duration::from_secs(1)).clock(ManualClock::new());
+    /// let counter = builder.max_waiters(0).build()?;
+    /// assert_eq!(counter.blocking_acquire(), Ok(())); // it is there
+    /// assert!(matches!(counter.blocking_acquire(), Err(RateLimitExceeded::Denied { .. }))); // nobody may wait
+    /// # Ok::<(), sluicegate::ConfigError>(())
+    /// ```
     #[cfg(feature = "async")]
     pub fn max_waiters(self, waiters: usize) -> Self {
         Self { max_waiters: Some(waiters), ..self }

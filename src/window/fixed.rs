@@ -94,7 +94,7 @@ impl FixedWindowCounter {
     }
 
     const_fn! {
-        /// The same for a `static`: what makes no counter fails to compile.
+        /// [`new`](Self::new) for a `static`: what makes no counter fails to compile.
         ///
         /// # Panics
         /// Where [`new`](Self::new) returns an error; in a `static` or `const` that is a compile error with the same

@@ -38,7 +38,7 @@ macro_rules! verbs {
             /// Takes `n` permits, or nothing. `n = 0` is `Ok` and takes nothing.
             ///
             /// # Errors
-            /// [`Denied`](RateLimitExceeded::Denied) if they are not there now;
+            /// [`Denied`](RateLimitExceeded::Denied) if they are not there now, or while somebody waits in line;
             /// [`ExceedsCapacity`](RateLimitExceeded::ExceedsCapacity) if `n` is above the limit, so that they never
             /// will be. Nothing was charged.
             ///
@@ -92,7 +92,8 @@ macro_rules! verbs {
                 self.core.refund(self.law(), &self.clock, n);
             }
 
-            /// The permits that are there now. Stale as soon as it is told.
+            /// The permits that are there now. Stale as soon as it is told. While somebody waits in line they are kept for
+            /// the line, so that a `try_` verb denies all the same.
             ///
             /// ```
             #[doc = concat!("use sluicegate::{ManualClock, ", stringify!($Counter), "};")]

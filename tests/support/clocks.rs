@@ -1,7 +1,5 @@
 //! Clocks that count their readings or tick in something else than nanoseconds.
 
-#![allow(dead_code, unreachable_pub)]
-
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, unreachable_pub)]
 
+pub mod buckets;
 pub mod clocks;
 pub mod intervals;
 pub mod oracle;

@@ -4,8 +4,6 @@
 //! number of parts. Like the real one it keeps the point at which it is empty, on the scale of what has accrued, and
 //! no high-water mark of the clock: each reading has a level of its own.
 
-#![allow(dead_code, unreachable_pub)]
-
 use num_bigint::BigInt;
 use sluicegate::Quota;
 

@@ -1,7 +1,5 @@
 //! Quotas and numbers for property tests, spread evenly over the orders of magnitude.
 
-#![allow(dead_code, unreachable_pub)]
-
 use std::time::Duration;
 
 use proptest::prelude::*;

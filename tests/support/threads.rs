@@ -1,7 +1,5 @@
 //! For traces of threads on the real clock.
 
-#![allow(dead_code, unreachable_pub)]
-
 use std::hint::black_box;
 use std::time::Instant;
 

@@ -1,7 +1,5 @@
 //! For waiters: wakers that tell when they were woken, one poll at a time, and a clock that can be turned back.
 
-#![allow(dead_code, unreachable_pub)]
-
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,8 +1,6 @@
 //! The window counters in plain words: what was granted in which window, in integers that cannot overflow, with no
 //! bits, no reciprocal and no threads. When something will be there is not computed but searched for.
 
-#![allow(dead_code, unreachable_pub)]
-
 use std::collections::BTreeMap;
 use std::time::Duration;
 

@@ -1,8 +1,6 @@
 //! The window counters under one name, the limits and windows that they take, and the most permits in any interval of a
 //! recorded trace.
 
-#![allow(dead_code, unreachable_pub)]
-
 use std::collections::HashMap;
 use std::time::Duration;
 

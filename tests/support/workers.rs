@@ -1,8 +1,6 @@
 //! Threads that do what they are told, one call at a time: so that each stripe can be used on purpose, and in an order that
 //! is the same at every run.
 
-#![allow(dead_code, unreachable_pub)]
-
 use std::sync::mpsc::{Sender, channel};
 use std::thread::{self, Scope};
 

@@ -5,17 +5,17 @@
 
 #![allow(missing_docs)]
 
+mod support;
+
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64 as Count, Ordering::Relaxed};
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use shuttle::rand::{Rng, thread_rng};
-use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
-use shuttle::sync::atomic::{AtomicU64, Ordering};
-use shuttle::{Config, Runner, thread};
-use sluicegate_shuttle::{Clock, KeyHandle, Nanos, PerKeyRateLimiter, PerKeyRateLimiterBuilder, Quota};
+use shuttle::thread;
+use sluicegate_shuttle::{Clock, KeyHandle, PerKeyRateLimiter, PerKeyRateLimiterBuilder, Quota};
+use support::{ModelClock, explore};
 
 const THREADS: usize = 3;
 const CALLS_PER_THREAD: usize = 8;
@@ -25,22 +25,6 @@ const KEYS: u32 = 3;
 
 /// What is taken of a key that shall never be full before it begins: a run moves the clock by no more periods than that.
 const MISSING: u64 = THREADS as u64 * CALLS_PER_THREAD as u64;
-
-/// A clock that the threads of a run move.
-#[derive(Clone, Debug)]
-struct ModelClock(Arc<AtomicU64>);
-
-impl ModelClock {
-    fn advance(&self, nanos: u64) {
-        self.0.fetch_add(nanos, Ordering::SeqCst);
-    }
-}
-
-impl Clock for ModelClock {
-    fn now(&self) -> Nanos {
-        Nanos::from_nanos(self.0.load(Ordering::SeqCst))
-    }
-}
 
 type Keys = PerKeyRateLimiter<u32, ModelClock>;
 
@@ -166,7 +150,7 @@ fn check_intervals(burst: u64, calls: &[Call]) {
 
 /// One run; returns how many calls were granted.
 fn run(setting: Setting) -> u64 {
-    let clock = ModelClock(Arc::new(AtomicU64::new(0)));
+    let clock = ModelClock::at(0);
     let burst = setting.burst();
     let builder = PerKeyRateLimiterBuilder::new(quota(burst), clock.clone());
     let builder = match setting {
@@ -209,36 +193,11 @@ fn run(setting: Setting) -> u64 {
     calls.len() as u64
 }
 
-fn explore(scheduler: impl Scheduler + 'static, setting: Setting) -> u64 {
-    static GRANTED: Count = Count::new(0);
-    GRANTED.store(0, Relaxed);
-    let mut config = Config::new();
-    config.stack_size = 1 << 17;
-    // Of weak memory: that is for loom.
-    config.silence_warnings = true;
-    Runner::new(scheduler, config).run(move || {
-        GRANTED.fetch_add(run(setting), Relaxed);
-    });
-    GRANTED.load(Relaxed)
-}
-
-/// `SHUTTLE_RUNS` widens it, `SHUTTLE_SEED` varies it.
-fn from_env(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
-}
-
-fn explore_both(setting: Setting) {
-    let (runs, seed) = (from_env("SHUTTLE_RUNS", 10_000) as usize, from_env("SHUTTLE_SEED", 4));
-    let started = Instant::now();
-    // The first stops threads rarely, and for long; the second often.
-    let granted = explore(PctScheduler::new_from_seed(seed, 4, runs), setting)
-        + explore(RandomScheduler::new_from_seed(seed, runs), setting);
-    println!("{setting:?}: {granted} granted in {:.1?}", started.elapsed());
-}
-
-/// One test, since what is counted is counted for one setting at a time.
 #[test]
 fn a_key_has_one_state() {
-    explore_both(Setting::NeverFull);
-    explore_both(Setting::Evicting);
+    for setting in [Setting::NeverFull, Setting::Evicting] {
+        let started = Instant::now();
+        let granted = explore(10_000, move || run(setting));
+        println!("{setting:?}: {granted} granted in {:.1?}", started.elapsed());
+    }
 }

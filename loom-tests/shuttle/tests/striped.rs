@@ -5,15 +5,15 @@
 
 #![allow(missing_docs)]
 
-use std::sync::atomic::{AtomicU64 as Count, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+mod support;
+
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use shuttle::rand::{Rng, thread_rng};
-use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
-use shuttle::sync::atomic::{AtomicU64, Ordering};
-use shuttle::{Config, Runner, thread};
-use sluicegate_shuttle::{Clock, Nanos, OwnedLocalTokenBucket, Quota, StripedTokenBucket, set_thread_number};
+use shuttle::thread;
+use sluicegate_shuttle::{OwnedLocalTokenBucket, Quota, StripedTokenBucket, set_thread_number};
+use support::{ModelClock, explore};
 
 const THREADS: usize = 3;
 const CALLS_PER_THREAD: usize = 10;
@@ -35,47 +35,6 @@ struct Setting {
 /// One permit in 128 ns.
 const fn quota(burst: u64) -> Quota {
     Quota::per(1, Duration::from_nanos(PERIOD)).burst(burst)
-}
-
-/// A clock that the threads of a run move, and what it showed at each moment of the run.
-#[derive(Clone, Debug)]
-struct ModelClock {
-    nanos: Arc<AtomicU64>,
-    shown: Arc<Mutex<Vec<u64>>>,
-}
-
-impl ModelClock {
-    fn at(nanos: u64) -> Self {
-        Self { nanos: Arc::new(AtomicU64::new(nanos)), shown: Arc::new(Mutex::new(vec![nanos])) }
-    }
-
-    fn advance(&self, nanos: u64) {
-        let before = self.nanos.fetch_add(nanos, Ordering::SeqCst);
-        self.with_shown(|shown| shown.push(before + nanos));
-    }
-
-    fn step_back(&self, nanos: u64) {
-        let before = self.nanos.fetch_sub(nanos, Ordering::SeqCst);
-        self.with_shown(|shown| shown.push(before - nanos));
-    }
-
-    fn with_shown<T>(&self, op: impl FnOnce(&mut Vec<u64>) -> T) -> T {
-        op(&mut self.shown.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// A number for this moment, above those of all before.
-    fn moment(&self) -> usize {
-        self.with_shown(|shown| {
-            shown.push(shown[shown.len() - 1]);
-            shown.len() - 1
-        })
-    }
-}
-
-impl Clock for ModelClock {
-    fn now(&self) -> Nanos {
-        Nanos::from_nanos(self.nanos.load(Ordering::SeqCst))
-    }
 }
 
 /// A call, from its first moment to its last.
@@ -153,10 +112,18 @@ struct Shared {
 }
 
 impl Shared {
+    /// A number for this moment, above those of all before.
+    fn moment(&self) -> usize {
+        self.clock.with_shown(|shown| {
+            shown.push(shown[shown.len() - 1]);
+            shown.len() - 1
+        })
+    }
+
     fn call(&self, calls: &mut Vec<Call>, call: impl FnOnce() -> Option<Kind>) {
-        let start = self.clock.moment();
+        let start = self.moment();
         if let Some(kind) = call() {
-            calls.push(Call { start, end: self.clock.moment(), kind });
+            calls.push(Call { start, end: self.moment(), kind });
         }
     }
 
@@ -243,28 +210,9 @@ fn run(setting: Setting) -> u64 {
     count
 }
 
-fn explore(scheduler: impl Scheduler + 'static, setting: Setting) -> u64 {
-    static CALLS: Count = Count::new(0);
-    CALLS.store(0, Relaxed);
-    let mut config = Config::new();
-    config.stack_size = 1 << 16;
-    // Of weak memory: that is for loom.
-    config.silence_warnings = true;
-    Runner::new(scheduler, config).run(move || {
-        CALLS.fetch_add(run(setting), Relaxed);
-    });
-    CALLS.load(Relaxed)
-}
-
-/// `SHUTTLE_RUNS` widens it, `SHUTTLE_SEED` varies it.
-fn from_env(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
-}
-
 /// Kills most of what the models kill, and `lends-in-debt`: see docs/DESIGN.md.
 #[test]
 fn no_interval_is_above_its_bound() {
-    let (runs, seed) = (from_env("SHUTTLE_RUNS", 4_500) as usize, from_env("SHUTTLE_SEED", 4));
     let mut total = 0;
     for (locals, refunds, changes, steps_back) in [
         (false, false, false, false),
@@ -280,9 +228,7 @@ fn no_interval_is_above_its_bound() {
         assert!(!steps_back || !changes);
         let setting = Setting { locals, refunds, changes, steps_back };
         let started = Instant::now();
-        // The first stops threads rarely, and for long; the second often.
-        let calls = explore(PctScheduler::new_from_seed(seed, 4, runs), setting)
-            + explore(RandomScheduler::new_from_seed(seed, runs), setting);
+        let calls = explore(4_500, move || run(setting));
         println!("{setting:?}: {calls} calls in {:.1?}", started.elapsed());
         total += calls;
     }

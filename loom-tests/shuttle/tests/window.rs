@@ -5,16 +5,16 @@
 
 #![allow(missing_docs)]
 
+mod support;
+
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicU64 as Count, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use shuttle::rand::{Rng, thread_rng};
-use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
-use shuttle::sync::atomic::{AtomicU64, Ordering};
-use shuttle::{Config, Runner, thread};
-use sluicegate_shuttle::{Clock, FixedWindowCounterBuilder, Nanos, SlidingWindowCounterBuilder};
+use shuttle::thread;
+use sluicegate_shuttle::{Clock, FixedWindowCounterBuilder, SlidingWindowCounterBuilder};
+use support::{ModelClock, explore};
 
 const THREADS: usize = 3;
 const CALLS_PER_THREAD: usize = 5;
@@ -33,37 +33,9 @@ struct Setting {
     steps_back: bool,
 }
 
-/// A clock that the threads of a run move, and all that it ever showed.
-#[derive(Clone, Debug)]
-struct ModelClock {
-    nanos: Arc<AtomicU64>,
-    shown: Arc<Mutex<Vec<u64>>>,
-}
-
-impl ModelClock {
-    fn at(nanos: u64) -> Self {
-        Self { nanos: Arc::new(AtomicU64::new(nanos)), shown: Arc::new(Mutex::new(vec![nanos])) }
-    }
-
-    fn set(&self, nanos: u64) {
-        self.nanos.store(nanos, Ordering::SeqCst);
-        self.with_shown(|shown| shown.push(nanos));
-    }
-
-    fn with_shown<T>(&self, op: impl FnOnce(&mut Vec<u64>) -> T) -> T {
-        op(&mut self.shown.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// A number for this moment: what the clock shows now is the last of so many.
-    fn moment(&self) -> usize {
-        self.with_shown(|shown| shown.len())
-    }
-}
-
-impl Clock for ModelClock {
-    fn now(&self) -> Nanos {
-        Nanos::from_nanos(self.nanos.load(Ordering::SeqCst))
-    }
+/// A number for this moment: what the clock shows now is the last of so many.
+fn moment(clock: &ModelClock) -> usize {
+    clock.with_shown(|shown| shown.len())
 }
 
 /// A call that was granted, or one that gave back.
@@ -203,8 +175,8 @@ impl Shared {
                 Work::March | Work::Acquire => 3,
             };
             let permits = if work == Work::Random { rng.gen_range(1..=self.limit.min(2)) } else { 1 };
-            let start = clock.moment();
-            let call = |gives_back| Call { start, end: clock.moment(), permits, gives_back };
+            let start = moment(clock);
+            let call = |gives_back| Call { start, end: moment(clock), permits, gives_back };
             match step {
                 0 | 1 => clock.set(next_time(now(), self.window, self.setting.steps_back)),
                 2 if self.setting.refunds => {
@@ -251,36 +223,15 @@ fn run(setting: Setting) -> u64 {
     decisions
 }
 
-fn explore(scheduler: impl Scheduler + 'static, setting: Setting) -> u64 {
-    static DECISIONS: Count = Count::new(0);
-    DECISIONS.store(0, Relaxed);
-    let mut config = Config::new();
-    config.stack_size = 1 << 16;
-    // Of weak memory: that is for loom.
-    config.silence_warnings = true;
-    Runner::new(scheduler, config).run(move || {
-        DECISIONS.fetch_add(run(setting), Relaxed);
-    });
-    DECISIONS.load(Relaxed)
-}
-
-/// `SHUTTLE_RUNS` widens it, `SHUTTLE_SEED` varies it.
-fn from_env(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
-}
-
 /// Kills most of what the models kill: see docs/DESIGN.md.
 #[test]
 fn no_interval_is_above_its_bound() {
-    let (runs, seed) = (from_env("SHUTTLE_RUNS", 40_000) as usize, from_env("SHUTTLE_SEED", 4));
     let mut total = 0;
     for law in [Law::Fixed, Law::Interpolated, Law::Strict] {
         for (refunds, steps_back) in [(false, false), (true, false), (false, true), (true, true)] {
             let setting = Setting { law, refunds, steps_back };
             let started = Instant::now();
-            // The first stops threads rarely, and for long; the second often.
-            let decisions = explore(PctScheduler::new_from_seed(seed, 4, runs), setting)
-                + explore(RandomScheduler::new_from_seed(seed, runs), setting);
+            let decisions = explore(40_000, move || run(setting));
             println!("{setting:?}: {decisions} decisions in {:.1?}", started.elapsed());
             total += decisions;
         }
