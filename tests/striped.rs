@@ -241,6 +241,27 @@ fn a_shrink_leaves_the_new_burst_wherever_it_was() {
     }
 }
 
+/// What the word has no room for any more goes to the stripes, which have room for the rest of the burst.
+///
+/// Kills: a word that is cut to what it holds with full stripes, while they are empty.
+#[test]
+fn a_shrink_of_a_full_word_leaves_the_new_burst() {
+    for next in [burst() / 2, burst() / 2 + 3, least_divided()] {
+        let (bucket, clock) = full();
+        bucket.set_quota(Quota::per_second(burst() * 2)).unwrap();
+        bucket.set_quota(Quota::per_second(next)).unwrap();
+        assert_eq!(bucket.available(), next);
+        assert_eq!(bucket.try_acquire_up_to(u64::MAX), next);
+
+        // Nor where time has filled it again: the word alone.
+        bucket.set_quota(Quota::per_second(burst())).unwrap();
+        clock.advance(Duration::from_secs(2));
+        assert!(bucket.available() > next);
+        bucket.set_quota(Quota::per_second(next)).unwrap();
+        assert_eq!(bucket.available(), next);
+    }
+}
+
 /// What is there stays the same number, wherever it was; a larger burst does not arrive filled.
 ///
 /// Kills: stock of before that is dropped; stock that counts twice; stripes that are full after a change.

@@ -97,7 +97,8 @@ impl Core {
     }
 
     /// Changes the quota, of which `lent` is lent for good and `left` is left, when `stock` comes back from what was lent; tells
-    /// how much of that has no room, and whether anybody waits. In [`while_setting`](Self::while_setting).
+    /// how much there is for the new loan, because it has no room here, and whether anybody waits. In
+    /// [`while_setting`](Self::while_setting).
     pub(crate) fn change_lending(
         &self,
         clock: &impl Clock,
@@ -106,10 +107,11 @@ impl Core {
         lent: u64,
         stock: u64,
     ) -> (u64, bool) {
-        let room = |there: i64, _| Some((left.capacity() as i64 - there).clamp(0, stock as i64));
-        let (given, waits) = self.change(clock, &left, &finest, true, room).unwrap_or_default();
+        // More than what is left has room in what is lent.
+        let more = |there: i64, _| Some((left.capacity() as i64 - there).clamp(-(lent as i64), stock as i64));
+        let (more, waits) = self.change(clock, &left, &finest, true, more).unwrap_or_default();
         self.history.set(quota, lent);
-        (stock - given.unsigned_abs(), waits)
+        (stock.saturating_add_signed(-more), waits)
     }
 
     /// What is left of a quota when `lent` permits of its burst are lent.
