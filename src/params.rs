@@ -90,3 +90,23 @@ impl Slot {
         self.version.store(version + 2, Ordering::Release);
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    /// Kills: a version that does not move, or is not looked at; what a half-written slot is taken for is the models' to find.
+    #[test]
+    fn a_version_is_over_with_the_next_write() {
+        let slot = Slot::new();
+        let unwritten = slot.version();
+        let params = Params { base: 1, horizon: 2, offset: 3, mult: 4, size: 5, recip: 6 };
+        assert_eq!((unwritten, slot.is_still(unwritten)), (0, true));
+        slot.write(&params);
+        let written = slot.version();
+        assert!(!slot.is_still(unwritten) && slot.is_still(written) && written % 2 == 0);
+        assert_eq!(slot.read(), params);
+        slot.write(&params);
+        assert!(slot.version() > written && !slot.is_still(written));
+    }
+}

@@ -362,6 +362,23 @@ fn a_bucket_takes_a_clock_in_any_wrapping() {
     assert_eq!(counted.wakes(), 1);
 }
 
+/// What is whole in nanoseconds stays what it is under either rounding, to the end of the numbers.
+///
+/// Kills: a rounding up that makes more of a whole number, and either end of the range of lengths moved.
+#[test]
+fn ticks_are_rounded_once() {
+    let quarter = TickLength::new(1, 4).unwrap();
+    assert_eq!([0, 1, 3, 4, 5, 8].map(|ticks| quarter.nanos(ticks)), [0, 0, 0, 1, 1, 2]);
+    assert_eq!([0, 1, 3, 4, 5, 8].map(|ticks| quarter.nanos_rounded_up(ticks)), [0, 1, 1, 1, 2, 2]);
+    assert_eq!(TickLength::new(7, 7), Some(TickLength::NANOSECOND));
+    for ticks in [0, 1, 1 << 63, u64::MAX] {
+        assert_eq!(TickLength::NANOSECOND.nanos(ticks), ticks);
+        assert_eq!(TickLength::NANOSECOND.nanos_rounded_up(ticks), ticks);
+    }
+    assert!(TickLength::new(8, 7).is_none() && TickLength::new(0, 0).is_none());
+    assert!(TickLength::new(100, 799).is_some() && TickLength::new(100, 800).is_none());
+}
+
 /// A counter of 2.5 GHz. A third of a second is 833,333,333.3 ticks, hence 833,333,334, which are 333,333,333.6 ns.
 #[test]
 fn a_tick_may_be_shorter_than_a_nanosecond() {

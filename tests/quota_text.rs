@@ -87,12 +87,23 @@ fn the_shortest_text_is_written() {
         (Quota::per(1, Duration::from_secs(30 * DAY)), "1/30d"),
         (Quota::from_rate(2.5), "5/2s burst 2"),
         (Quota::from_rate(0.1), "1/10s"),
+        (Quota::from_rate(1e-9), "1/1000000000s"),
         (Quota::from_rate(f64::NAN), "0/0s"),
         (Quota::per(0, Duration::from_secs(1)).burst(u64::MAX), "0/s burst 18446744073709551615"),
         (Quota::per(u64::MAX, Duration::MAX), "18446744073709551615/18446744073709551615.999999999s"),
     ];
     for (quota, text) in table {
         assert_eq!(quota.to_string(), text);
+    }
+}
+
+/// Kills: a rate that is not the quotient.
+#[test]
+fn the_rate_is_permits_a_second() {
+    for (text, rate) in
+        [("5/2s", 2.5), ("90/min", 1.5), ("1/250ms", 4.0), ("7/d burst 2", 7.0 / 86_400.0), ("0/0s", 0.0)]
+    {
+        assert_eq!(text.parse::<Quota>().map(|quota| quota.rate()), Ok(rate), "{text}");
     }
 }
 

@@ -85,14 +85,15 @@ impl Scale {
         }
         // The most units a permit at no more than four of them a nanosecond: at most 2^57.
         let mut shift = (4 * period / permits as u128).ilog2();
-        let mut largest = 0;
+        let mut largest;
         loop {
             let per_nano = units_per_nano(permits, shift, period);
             let fits = ((INSTANT - units_in(LIFETIME, per_nano)) / 2) >> shift;
             if quota.capacity() <= fits && quota.capacity() <= MAX_BURST {
                 return Ok(Self { shift, per_nano, burst: quota.capacity() << shift });
             }
-            largest = if fits > largest { fits } else { largest };
+            // More than before: the coarser the unit, the fewer of them in a lifetime.
+            largest = fits;
             // A unit must not be coarser than two nanoseconds.
             if shift == 0 || ((permits as u128) << shift) < period {
                 break;

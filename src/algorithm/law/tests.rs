@@ -68,6 +68,10 @@ fn the_gate_holds_what_was_not_used() {
     assert_eq!(next(&gated, 100.0, &window(20, 0, 49)), None);
     assert_eq!(next(&gated, 100.0, &window(20, 0, 50)), Some((100.0 * 1.1, ChangeReason::Recovery)));
     assert_eq!(next(&gated, 100.0, &window(20, 20, 20)), Some((50.0, ChangeReason::Errors)), "cuts are not held");
+    // Twice the time, twice the permits.
+    let long = |permits| Window { seconds: 2.0, ..window(20, 0, permits) };
+    assert_eq!(next(&gated, 100.0, &long(99)), None);
+    assert_eq!(next(&gated, 100.0, &long(100)), Some((100.0 * 1.1, ChangeReason::Recovery)));
 }
 
 /// The seconds until the rate is back, for 1, 10, 100 and 1,000 permits a second.
@@ -99,6 +103,17 @@ fn cubic_cuts_what_was_used() {
     // More than came: from stock.
     let mut memory = Memory::new(100.0);
     assert_eq!(CUBIC.next(100.0, &window(10, 5, 180), &mut memory), Some((BETA * 100.0, ChangeReason::Errors)));
+}
+
+/// What was granted counts by the second; and where nothing was, late outcomes tell nothing of what was sent.
+///
+/// Kills: permits that are not divided by the window's length, and a measure of 0.
+#[test]
+fn cubic_measures_by_the_second() {
+    let long = Window { seconds: 2.0, ..window(10, 5, 80) };
+    assert_eq!(next(&CUBIC, 100.0, &long), Some((BETA * 40.0, ChangeReason::Errors)));
+    let late = Window { calls: 0, ..window(10, 5, 0) };
+    assert_eq!(next(&CUBIC, 80.0, &late), Some((BETA * 80.0, ChangeReason::Errors)));
 }
 
 /// Not above twice what was used.

@@ -169,6 +169,28 @@ proptest! {
         }
     }
 
+    /// What is found without a look at the weight of the previous window is what may be taken, and nothing that weighs nothing or
+    /// all is missed.
+    ///
+    /// Kills: every condition of the usual case.
+    #[test]
+    fn the_usual_case_is_a_case(state in states(), n in 1..9_u64) {
+        let State { law, params, view } = state;
+        let most = params.most(law, &view);
+        let whole = params.count(view.now) + n.min(params.limit());
+        if whole <= most {
+            prop_assert_eq!(params.take(law, &view, n.min(params.limit())), Some(view.now + n.min(params.limit())));
+        }
+        let window = |word: u64| word / params.span;
+        let is_open = window(view.stamp) == window(view.now) && params.mark(view.stamp) == params.mark(view.now);
+        let is_closing = law.slides() && window(view.closed) == window(view.now);
+        let follows = law.slides() && window(view.closed) + 1 == window(view.now);
+        let previous = if follows { view.closed } else { 0 };
+        let gone = law == Law::Strict && params.mark(view.now) > params.mark(previous) + params.span;
+        let exact = if gone { params.limit() } else { params.limit() - params.count(previous) };
+        prop_assert_eq!(most, if is_open && !is_closing { exact } else { 0 });
+    }
+
     /// What is told to be there can be taken, and no more; what is taken is counted at the time of the call, and can be
     /// given back.
     #[test]
@@ -227,6 +249,94 @@ fn the_edges_of_the_numbers_do_not_overflow() {
             }
         }
     }
+}
+
+/// The words in front of each other by window, by part, and by the bit of who waits.
+///
+/// Kills: each of the comparisons of two words that the protocol uses, and the mask of WAIT.
+#[test]
+fn words_are_compared_by_their_bits() {
+    const WINDOW: u64 = 1_024;
+    for law in LAWS {
+        let params = Params::new(law, 9, nanos(WINDOW)).unwrap();
+        assert_eq!(params.is_strict(), law == Law::Strict);
+        assert_eq!((params.limit(), params.window()), (9, nanos(WINDOW)));
+        // Of windows 3 and 4; the parts are 64 ns, under the strict law alone.
+        let word = |nanos, count| params.mark(params.stamp(nanos)) | count;
+        let (early, late) = (word(2 * WINDOW, 9), word(3 * WINDOW - 1, 1));
+        let next = word(3 * WINDOW, 0);
+        assert!(params.same_window(early, late) && !params.same_window(late, next));
+        assert_eq!(params.same_mark(early, late), law != Law::Strict);
+        assert!(params.same_mark(early, word(2 * WINDOW, 0)) && !params.same_mark(late, next));
+        assert!(params.is_behind(late, next) && !params.is_behind(next, late));
+        assert!(!params.is_behind(early, late) && !params.is_behind(late, early) && !params.is_behind(0, 0));
+        assert!(params.is_behind(0, params.span));
+        assert!(!params.is_behind(early, early | (params.span - 1)));
+
+        // Nothing goes back to where nothing was granted, nor is it nothing that goes.
+        let at = |now| View { now, closed: 0, nanos: 3 * WINDOW, stamp: params.stamp(3 * WINDOW) };
+        assert_eq!(params.give_back(law, &at(next), 3), None);
+        assert_eq!(params.give_back(law, &at(next | 2), 0), None);
+        assert_eq!(params.give_back(law, &at(next | 2), 3), Some(next));
+
+        let wait = params.wait_bit();
+        assert!(wait.is_power_of_two() && wait <= params.low && 2 * wait > params.low);
+        assert!(params.count(early | wait) > params.limit() && params.same_mark(early, early | wait));
+        let view = View { now: early | wait, closed: 5, nanos: 6, stamp: params.stamp(6) };
+        let level = params.level(&view);
+        assert_eq!((level.now, level.closed, level.nanos, level.stamp), (early, 5, 6, params.stamp(6)));
+        assert_eq!(params.level(&level).now, early);
+        assert_eq!(params.take(law, &View { nanos: 2 * WINDOW, stamp: params.stamp(2 * WINDOW), ..view }, 1), None);
+    }
+}
+
+/// At its ends a window is what it is said to be, and so are the shortest and the longest of them.
+///
+/// Kills: either end of the check moved by one, and each of the constants.
+#[test]
+fn the_ends_of_the_windows() {
+    let field = |limit, window| Params::new(Law::Fixed, limit, window).map(|_| ()).map_err(|error| error.field());
+    let longest = Duration::from_secs(3_660 * 86_400);
+    assert_eq!(field(1, nanos(1_000)), Ok(()));
+    assert_eq!(field(1, nanos(999)), Err("window"));
+    assert_eq!(field(1, longest), Ok(()));
+    assert_eq!(field(1, longest + nanos(1)), Err("window"));
+    assert_eq!(field(0, longest), Err("limit"));
+}
+
+/// A window that is full says when the next one begins, if that is before the end of time; a line, as many windows later as it
+/// has whole limits in it.
+///
+/// Kills: each step of the estimate, and an edge at the last nanosecond that is taken for never.
+#[test]
+fn a_line_waits_for_whole_windows() {
+    let params = Params::new(Law::Fixed, 10, nanos(1_000)).unwrap();
+    let view = |params: &Params, granted, count, nanos| View {
+        now: params.mark(params.stamp(granted)) | count,
+        closed: 0,
+        nanos,
+        stamp: params.stamp(nanos),
+    };
+    let line = |permits| params.wait_in_line(Law::Fixed, &view(&params, 5_000, 7, 5_300), permits);
+    // Three are there, ten come at 6,000, and ten at 7,000.
+    assert_eq!([0, 1, 3].map(line), [0; 3]);
+    assert_eq!([4, 10, 11, 13].map(line), [700; 4]);
+    assert_eq!([14, 20, 21, 23].map(line), [1_700; 4]);
+    assert_eq!([24, 103].map(line), [2_700, 9_700]);
+    assert_eq!(line(u64::MAX), u64::MAX);
+    // Under a clock that has stepped back what is there is there at once.
+    assert_eq!(params.wait_in_line(Law::Fixed, &view(&params, 5_000, 7, 3_000), 3), 0);
+
+    let params = Params::new(Law::Fixed, 10, nanos(1_024)).unwrap();
+    let before = view(&params, params.last - 1_024, 10, params.last - 1_000);
+    assert_eq!(params.due(Law::Fixed, &before, 1), params.last);
+    assert_eq!(params.wait_in_line(Law::Fixed, &before, 1), 1_000);
+    assert!(
+        params.take(Law::Fixed, &View { nanos: params.last, stamp: params.stamp(params.last), ..before }, 1).is_some()
+    );
+    let after = view(&params, params.last, 10, params.last);
+    assert_eq!(params.due(Law::Fixed, &after, 1), u64::MAX);
+    assert_eq!(params.wait_in_line(Law::Fixed, &after, 1), u64::MAX);
 }
 
 /// The limits that the documentation names, and what is refused.

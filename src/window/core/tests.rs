@@ -196,6 +196,108 @@ fn a_late_exchange_spoils_nothing() {
     }
 }
 
+/// A look says what a call would, and at which reading, and takes nothing.
+///
+/// Kills: every answer of a look that is not the call's.
+#[test]
+fn a_look_says_what_a_call_would() {
+    for law in LAWS {
+        let (core, clock) = (core(law), at(3 * W + 5));
+        assert!(core.take_at(law, &clock, 8));
+        let before = bits(&core);
+        assert_eq!(core.peek(law, &clock, 2), Ok(3 * W + 5));
+        for n in [0, 2] {
+            assert_eq!(core.time_to_available(law, &clock, n), Ok(Duration::ZERO));
+        }
+        let retry_after = core.time_to_available(law, &clock, 3).unwrap();
+        let denied = RateLimitExceeded::Denied { retry_after };
+        assert!(retry_after > Duration::ZERO);
+        assert_eq!((core.peek(law, &clock, 3), core.try_acquire_n(law, &clock, 3)), (Err(denied), Err(denied)));
+        let too_many = RateLimitExceeded::ExceedsCapacity { requested: 11, capacity: 10 };
+        assert_eq!(
+            (core.peek(law, &clock, 11), core.time_to_available(law, &clock, 11)),
+            (Err(too_many), Err(too_many))
+        );
+        assert!(!core.take_at(law, &clock, 3));
+        assert_eq!(core.peek(law, &at(6 * W), 10), Ok(6 * W), "in a new window");
+        assert_eq!(bits(&core), before);
+        assert!(core.take_at(law, &clock, 2));
+        assert!(core.peek(law, &clock, 1).is_err() && !core.take_at(law, &clock, 1));
+        assert_eq!(core.time_to_available(law, &clock, 0), Ok(Duration::ZERO));
+    }
+}
+
+/// A denial reads the clock once, and says the wait from there: from a second reading it would be too short.
+///
+/// Kills: a wait that is worked out anew, as if somebody waited.
+#[test]
+fn a_denial_reads_once() {
+    struct Hasty(AtomicU64);
+    impl Clock for Hasty {
+        fn now(&self) -> Nanos {
+            // Ordering: Relaxed; one thread.
+            Nanos::from_nanos(self.0.fetch_add(100, Ordering::Relaxed))
+        }
+    }
+    let core = core(Law::Fixed);
+    assert!(core.try_acquire_n(Law::Fixed, &at(3 * W), 10).is_ok());
+    let denied = Err(RateLimitExceeded::Denied { retry_after: Duration::from_nanos(W) });
+    assert_eq!(core.try_acquire_n(Law::Fixed, &Hasty(AtomicU64::new(3 * W)), 1), denied);
+    assert_eq!(core.time_to_available(Law::Fixed, &Hasty(AtomicU64::new(3 * W)), 1), Ok(Duration::from_nanos(W)));
+}
+
+/// Calls are counted once, if they are; one that asks for what was just seen counts if it is granted.
+#[test]
+fn calls_are_counted_once() {
+    let (mut core, clock) = (core(Law::Fixed), at(W));
+    assert!(core.stats().is_none());
+    core.start_counting();
+    assert!(core.try_acquire_n(Law::Fixed, &clock, 8).is_ok() && core.try_acquire_n(Law::Fixed, &clock, 3).is_err());
+    assert!(core.take_at(Law::Fixed, &clock, 1) && !core.take_at(Law::Fixed, &clock, 3));
+    let counts = |core: &Core| core.stats().map(|stats| (stats.allowed_requests, stats.rejected_requests));
+    assert_eq!(counts(&core), Some((2, 1)));
+    #[cfg(feature = "async")]
+    {
+        core.count_wait(false, Duration::from_nanos(7));
+        assert_eq!(counts(&core), Some((2, 2)));
+    }
+}
+
+/// While somebody waits all others are denied, with what the line before them takes; what is given back leaves the bit, and the
+/// head is served on what is there.
+///
+/// Kills: the bit that is not set, not cleared or not kept, and a denial that says when permits come which are another one's.
+#[test]
+#[cfg(feature = "async")]
+fn who_waits_is_served_and_nobody_else() {
+    for law in LAWS {
+        let (core, clock) = (core(law), at(3 * W));
+        let wait = core.params.wait_bit();
+        assert!(core.try_acquire_n(law, &clock, 7).is_ok());
+        let open = bits(&core).0;
+        for _ in 0..2 {
+            core.set_waiting(true);
+            assert_eq!(bits(&core).0, open | wait);
+        }
+        let denied = |retry_after| Err(RateLimitExceeded::Denied { retry_after: Duration::from_nanos(retry_after) });
+        assert_eq!(core.try_acquire_n(law, &clock, 1), denied(1), "three are there, and are theirs");
+        assert_eq!(core.available(law, &clock), 3);
+        let four = core.params.wait_in_line(law, &core.params.level(&core.look(law, &clock)), 4);
+        assert_eq!(core.try_acquire_n(law, &clock, 4), denied(four));
+        core.refund(law, &clock, 2);
+        assert_eq!(bits(&core).0, (open - 2) | wait);
+        let mut view = core.look(law, &clock);
+        assert!(matches!(core.serve(law, &mut view, 4, true), Serve::Served));
+        assert_eq!(bits(&core).0, (open + 2) | wait);
+        assert!(matches!(core.serve(law, &mut view, 2, true), Serve::Later(wait) if wait > Duration::ZERO));
+        assert!(matches!(core.serve(law, &mut view, 1, false), Serve::Served));
+        assert_eq!(bits(&core).0, open + 3);
+        core.set_waiting(true);
+        core.set_waiting(false);
+        assert_eq!(bits(&core).0, open + 3);
+    }
+}
+
 /// What the documentation says: `now` is alone on its line, and all together take three.
 #[test]
 #[cfg(all(feature = "async", target_arch = "x86_64", target_os = "linux"))]
