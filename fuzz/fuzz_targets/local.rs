@@ -7,8 +7,7 @@
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use sluicegate::{LocalTokenBucket, ManualClock, Quota, RateLimitExceeded, StripedTokenBucket};
-use sluicegate_fuzz::intervals::{Call, worst_excess_net};
-use sluicegate_fuzz::{Amount, Magnitude, ModestQuota, Step, Time};
+use sluicegate_fuzz::{Amount, Magnitude, ModestQuota, Step, Time, assert_bound};
 
 #[derive(Debug, Arbitrary)]
 struct Case {
@@ -28,29 +27,23 @@ enum Op {
     Change(ModestQuota, Magnitude<20>),
 }
 
-fn check(quota: &Quota, grants: &[Call], given_back: &[Call]) {
-    let excess = worst_excess_net(grants, given_back, quota.permits(), quota.period().as_nanos() as u64);
-    assert!(excess <= quota.capacity() as f64 * (1.0 + 1e-12), "{quota:?}: {excess} over rate * (T + 1 ns)");
-}
-
 fuzz_target!(|case: Case| {
     let (mut quota, mut time) = (Quota::from(case.quota).burst(case.burst.0), Time::from(0));
     let Ok(bucket) = StripedTokenBucket::with_clock(quota, time.clock.clone()) else { return };
     assert_eq!(bucket.available(), quota.capacity());
     let mut locals: [Option<LocalTokenBucket<'_, ManualClock>>; 3] = [const { None }; 3];
-    let (mut grants, mut given_back) = (Vec::new(), Vec::new());
+    let mut history = Vec::new();
     // What there must be when all stocks have come back, even if no time had passed.
     let mut total = quota.capacity();
     for op in case.ops {
-        let (start, before, capacity) = (time.now, bucket.available(), quota.capacity());
-        let call = |permits| Call { start, end: start + 1, permits };
+        let (before, capacity) = (bucket.available(), quota.capacity());
         match op {
             Op::Move(step) => time.step(step),
             Op::Take(worker, n) => {
                 let (n, worker) = (n.of(capacity), usize::from(worker) % locals.len());
                 match locals[worker].get_or_insert_with(|| bucket.local()).try_acquire_n(n) {
                     Ok(()) => {
-                        grants.push(call(n));
+                        history.push((time.now, i128::from(n)));
                         total = total.saturating_sub(n);
                     }
                     Err(RateLimitExceeded::Denied { retry_after }) => {
@@ -63,7 +56,7 @@ fuzz_target!(|case: Case| {
             Op::Shared(n) => {
                 let taken = bucket.try_acquire_up_to(n.of(capacity));
                 assert_eq!((taken, bucket.available()), (n.of(capacity).min(before), before - taken));
-                grants.push(call(taken));
+                history.push((time.now, i128::from(taken)));
                 total = total.saturating_sub(taken);
             }
             Op::Refund(n) => {
@@ -71,14 +64,15 @@ fuzz_target!(|case: Case| {
                 let seen = bucket.available() - before;
                 // Under a clock that is behind it may fill what is owed, and there is no room for it later.
                 let is_late = time.now < time.latest;
-                given_back.push(call(if is_late { n.of(capacity).min(capacity) } else { seen }));
+                let given_back = if is_late { n.of(capacity).min(capacity) } else { seen };
+                history.push((time.now, -i128::from(given_back)));
                 total += if is_late { 0 } else { seen };
             }
             Op::Change(next, burst) => {
                 let next = Quota::from(next).burst(burst.0);
                 if bucket.set_quota(next).is_ok() {
-                    check(&quota, &grants, &given_back);
-                    (grants, given_back, quota) = (Vec::new(), Vec::new(), next);
+                    assert_bound(&quota, &std::mem::take(&mut history));
+                    quota = next;
                     total = bucket.available();
                     // Under a clock that is behind the word may owe what stripes have.
                     let stays = total == before.min(burst.0) || time.now < time.latest;
@@ -87,7 +81,7 @@ fuzz_target!(|case: Case| {
             }
         }
     }
-    check(&quota, &grants, &given_back);
+    assert_bound(&quota, &history);
     drop(locals);
     time.go(time.latest);
     let left = bucket.available();

@@ -3,7 +3,7 @@
 
 mod bucket;
 #[path = "../../tests/support/intervals.rs"]
-pub mod intervals;
+mod intervals;
 #[path = "../../tests/support/oracle.rs"]
 pub mod oracle;
 #[path = "../../tests/support/quotas.rs"]
@@ -23,7 +23,7 @@ use sluicegate::{Limiter, ManualClock, Nanos, Quota, RateLimitExceeded};
 
 pub use self::bucket::Exact;
 pub use self::window::{WindowCase, follow_window};
-use crate::quotas::{Permits, fitted};
+use crate::quotas::{Permits, fitted, tolerance_after};
 
 /// From 1 to `2^BITS`, as many from each power of two.
 #[derive(Clone, Copy, Debug)]
@@ -169,6 +169,24 @@ impl Time {
     /// The reading when a wait from now is over; `None` if never.
     pub fn after(&self, wait: Duration) -> Option<u64> {
         self.now.checked_add(u64::try_from(wait.as_nanos()).ok()?)
+    }
+}
+
+/// Over every stretch of a history of readings and of what was granted then, less what was given back: at most one burst, and what
+/// comes while the clock goes from the least of its readings to the latest. By the order of the calls, since a clock that goes back
+/// can show an earlier reading to who takes what was given back.
+pub fn assert_bound(quota: &Quota, history: &[(u64, i128)]) {
+    let (permits, period) = (i128::from(quota.permits()), quota.period().as_nanos() as i128);
+    for first in 0..history.len() {
+        let (mut low, mut high, mut net) = (u64::MAX, 0, 0);
+        for &(reading, more) in &history[first..] {
+            (low, high, net) = (low.min(reading), high.max(reading), net + more);
+            let time = i128::from(high - low) + i128::from(tolerance_after(quota, high - low));
+            assert!(
+                net * period <= i128::from(quota.capacity()) * period + permits * time,
+                "{quota:?}: {net} in {time} ns"
+            );
+        }
     }
 }
 

@@ -21,7 +21,7 @@ const fn step(name: &'static str, command: &'static str) -> Step {
 /// In the order of the document.
 pub(crate) const STEPS: [Step; 13] = [
     step("bucket", "ratios --family bucket --rounds 15 --millis 20"),
-    step("contended", "ratios --family bucket --suites allow,deny --threads 1,2,4,8,16,32 --rounds 9 --millis 30"),
+    step("contended", "ratios --family bucket --suites allow,deny --threads 1,2,4,8,16,32 --rounds 9 --millis 60"),
     step("utilisation", "utilisation"),
     step("compose", "ratios --family compose --rounds 15 --millis 20 --threads 1,2"),
     step("window", "ratios --family window --rounds 15 --millis 20"),

@@ -116,11 +116,6 @@ fn buckets(rows: &Rows, utilisation: &Rows) -> Result<Vec<Target>, String> {
         Target::at_most(1.0, "`TokenBucket`, deny, x governor", governor("deny", &["1", "2", "8"], "sluicegate")?),
         Target::at_least(4.0, "std mutex on an `Instant`, allow, x `TokenBucket`", faster("std_mutex_instant")?),
         Target::at_least(1.0, "std mutex on our clock, allow, x `TokenBucket`", faster("std_mutex_monotonic")?),
-        Target::at_least(
-            1.0,
-            "parking_lot mutex on our clock, allow, x `TokenBucket`",
-            faster("parking_lot_monotonic")?,
-        ),
         Target::at_most(
             0.4,
             "`StripedTokenBucket`, allow, x governor",
@@ -193,7 +188,8 @@ fn keyed(rows: &Rows, stalls: &Rows, bytes: &Rows) -> Result<Vec<Target>, Box<dy
     all.push(Target::at_most(0.3, handle, governor("hot_key", &["2", "8"], "sluicegate_handle")?));
 
     let of = |limiter| bytes.median(&[("table", "key"), ("measure", "u64"), ("limiter", limiter)], "bytes");
-    let ratio = vec![("1M keys".to_owned(), of("sluicegate")? / of("governor")?)];
+    let keys = bytes.distinct(&[("table", "key")], "count").concat();
+    let ratio = vec![(format!("{keys} keys"), of("sluicegate")? / of("governor")?)];
     all.push(Target::at_most(1.02, "bytes a key, x governor", ratio).digits(3));
 
     let tail = |scene: &str, threads: &str| {
