@@ -159,6 +159,20 @@ fn coming_and_going_costs_no_rate() {
     assert!((exact - exact / 10_000..=exact).contains(&granted), "{granted} of {exact}");
 }
 
+/// Who waits waits for what the stock has not. Kills: the stock that is waited for as well.
+#[test]
+#[cfg(feature = "async")]
+fn the_stock_is_not_waited_for() {
+    let (bucket, _) = full();
+    let mut local = bucket.local();
+    assert_eq!(bucket.try_acquire_up_to(u64::MAX), burst() - 20);
+    for n in [21, 30, burst() / 2] {
+        let denied = Err(Denied { retry_after: due(n - 20) });
+        assert_eq!((local.try_acquire_n(n), local.blocking_acquire_timeout(n, Duration::ZERO)), (denied, denied));
+    }
+    assert_eq!(local.blocking_acquire_timeout(20, Duration::ZERO), Ok(()));
+}
+
 // --- Changes
 
 /// Kills: stock of before a change that is still used; that is put back into a bucket that has been cut.
@@ -181,6 +195,18 @@ fn a_change_of_quota_drops_the_stock() {
     assert_eq!(bucket.capacity(), burst() - stripes() * 20 - 20);
     drop(used);
     assert_eq!((bucket.capacity(), bucket.available()), (burst() - stripes() * 20, burst() - stripes() * 20 - 1));
+}
+
+/// A loan of before a change ends no new one. Kills: a loan that is taken back whatever its generation.
+#[test]
+fn an_old_loan_is_not_taken_for_a_new_one() {
+    let (bucket, _) = full();
+    let old = bucket.local();
+    bucket.set_quota(Quota::per_second(burst())).unwrap();
+    let _new = bucket.local();
+    let before = (bucket.available(), bucket.capacity());
+    drop(old);
+    assert_eq!((bucket.available(), bucket.capacity()), before);
 }
 
 /// What is forgotten is missing, and not for ever. Kills: a loan that a change of quota does not end.

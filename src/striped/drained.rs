@@ -88,6 +88,7 @@ mod tests {
     use std::thread;
 
     use super::Drained;
+    use crate::sync::Ordering;
 
     #[test]
     fn what_was_seen_is_known_until_somebody_tells() {
@@ -99,6 +100,32 @@ mod tests {
         assert!(drained.is_known());
         drained.end();
         assert!(!drained.is_known());
+    }
+
+    /// Stock that comes where nobody has looked writes nothing. Kills: a word that is written whenever a batch comes.
+    #[test]
+    fn nothing_is_told_where_nobody_looked() {
+        let drained = Drained::new();
+        // Ordering: Relaxed; one thread.
+        let word = || drained.0.load(Ordering::Relaxed);
+        drained.end();
+        assert_eq!(word(), 0);
+        assert!(drained.look(|| true));
+        drained.end();
+        let before = word();
+        drained.end();
+        assert_eq!(word(), before);
+    }
+
+    /// Kills: versions that run out soon.
+    #[test]
+    fn it_is_known_and_forgotten_often() {
+        let drained = Drained::new();
+        for _ in 0..100 {
+            assert!(drained.look(|| true) && drained.is_known());
+            drained.end();
+            assert!(!drained.is_known());
+        }
     }
 
     /// Runs `meanwhile` when a look is behind its first look at the stripes, or its second, and tells whether they are known

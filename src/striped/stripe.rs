@@ -191,3 +191,35 @@ impl Drop for Claim<'_> {
         }
     }
 }
+
+#[cfg(all(test, feature = "std", not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+
+    /// Kills: a generation that is lost with the stock, and one that the next one has, too.
+    #[test]
+    fn a_batch_keeps_its_generation() {
+        let batch = Batch::new(5, 7);
+        assert_eq!((batch.permits(), batch.with_permits(3)), (7, Batch::new(5, 3)));
+        assert_eq!((batch.next(), batch.next().next()), (Batch::new(6, 0), Batch::new(7, 0)));
+        let last = Batch::new((1 << 31) - 1, LARGEST_BATCH);
+        assert_eq!((last.permits(), last.next()), (LARGEST_BATCH, Batch::new(0, 0)));
+    }
+
+    /// Neither what a claimant comes back with nor what is given back gets into a stripe of another generation.
+    ///
+    /// Kills: a generation that is not looked at.
+    #[test]
+    fn another_generation_takes_nothing() {
+        let (old, drained) = (Batch::new(1, 9), Drained::new());
+        let new = old.next().with_permits(9);
+        let stripe = Stripe::new(old, 4);
+        let claim = stripe.claim(&drained).expect("nobody has it");
+        assert!(claim.is_of(old) && !claim.is_of(new));
+        assert_eq!(stripe.empty_for(new), 0);
+        claim.leave(4);
+        assert_eq!(stripe.stock(), 0);
+        assert_eq!((stripe.give_back(old, 3), stripe.give_back(new, 3)), (0, 3));
+        assert_eq!(stripe.stock(), 3);
+    }
+}

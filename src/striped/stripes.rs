@@ -133,3 +133,44 @@ impl Stripes {
         self.stripes.iter().map(|stripe| stripe.empty_for(batch)).sum()
     }
 }
+
+#[cfg(all(test, feature = "std", not(any(loom, shuttle))))]
+mod tests {
+    use core::ptr;
+    use std::sync::Barrier;
+    use std::thread;
+
+    use super::*;
+
+    /// Kills: threads that all have the same one, or one that there is not.
+    #[test]
+    fn a_thread_has_the_stripe_of_its_number() {
+        let stripes = Stripes::new(Batch::new(0, 4), 0);
+        let len = stripes.len();
+        // All live at once, so that one of the numbers at least is above those of the stripes.
+        let all = Barrier::new(len + 1);
+        thread::scope(|scope| {
+            for _ in 0..=len {
+                scope.spawn(|| {
+                    let number = thread_number::get();
+                    all.wait();
+                    let stripe = |i: usize| ptr::from_ref(&*stripes.stripes[i % len]);
+                    assert!(ptr::eq(stripes.own(), stripe(number)));
+                    assert!(stripes.all().map(ptr::from_ref).eq((number..number + len).map(stripe)));
+                });
+            }
+        });
+    }
+
+    /// Kills: a look at empty stripes that is of no use, or that is not remembered.
+    #[test]
+    fn stripes_without_stock_are_drained() {
+        let batch = Batch::new(0, 4);
+        let stripes = Stripes::new(batch, 3);
+        assert!(!stripes.are_empty() && !stripes.are_drained());
+        assert_eq!(stripes.take_up_to(9), 3);
+        assert!(stripes.are_empty() && stripes.are_drained() && stripes.drained.is_known());
+        stripes.give_back(batch, 1);
+        assert!(!stripes.are_drained());
+    }
+}

@@ -1,7 +1,7 @@
 //! What cannot be seen from outside: who is waited for.
 
 use crate::adaptive::{AdaptiveRateLimiter, AdaptiveRateLimiterBuilder};
-use crate::clock::ManualClock;
+use crate::clock::{Clock, ManualClock};
 use core::time::Duration;
 
 /// A second window is due, and has an error.
@@ -12,6 +12,13 @@ fn due() -> AdaptiveRateLimiter<ManualClock> {
     limiter.record_error();
     clock.advance(Duration::from_secs(1));
     limiter
+}
+
+/// Before the first change the rate is the first one. Kills: a rate of nothing until then.
+#[test]
+fn the_rate_before_a_change_is_the_base_rate() {
+    let limiter = AdaptiveRateLimiterBuilder::new(ManualClock::new()).base_rate(70.0).build().unwrap();
+    assert_eq!((limiter.stats().current_rate, limiter.stats().last_change), (70.0, None));
 }
 
 /// One that looks at the quota and is stopped there holds up nobody; what was due stays due, and nothing is lost.
@@ -38,6 +45,17 @@ fn nobody_waits_for_an_ender() {
     assert_eq!(limiter.stats().last_change, None);
     drop(stopped);
     assert_eq!(limiter.current_rate(), 50.0);
+}
+
+/// Who comes to end a window that has just been ended leaves the next one alone. Kills: an end that is not looked at again.
+#[test]
+fn a_late_ender_ends_nothing() {
+    let limiter = due();
+    let ticks = limiter.bucket.clock.ticks();
+    assert_eq!(limiter.current_rate(), 50.0);
+    limiter.record_error();
+    limiter.end_window(ticks);
+    assert_eq!((limiter.current_rate(), limiter.stats().window_errors), (50.0, 1));
 }
 
 /// While nobody can end the window because the setter's lock is held, its figures stay those of its time.

@@ -55,6 +55,15 @@ fn no_effect_no_write() {
     assert_eq!(bits(&core), in_debt);
 }
 
+/// A stock is of four permits at least. Kills: four that are too few.
+#[test]
+fn the_least_stock_is_four() {
+    for stripes in [1, 8, 64] {
+        let least = 4 * 16 * stripes;
+        assert_eq!((budget(least, stripes), budget(least - 1, stripes)), (4, 0));
+    }
+}
+
 /// Slot 0 is live after the first call and after every change; a change that is no change keeps the instant.
 #[test]
 fn slot_0_is_the_usual_one() {

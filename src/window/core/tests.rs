@@ -246,6 +246,30 @@ fn a_denial_reads_once() {
     assert_eq!(core.time_to_available(Law::Fixed, &Hasty(AtomicU64::new(3 * W)), 1), Ok(Duration::from_nanos(W)));
 }
 
+/// Whoever loses an exchange to one who has opened a new window asks anew what is there.
+///
+/// Kills: what was there in the old window is granted in the new one.
+#[test]
+fn what_was_there_is_not_granted_in_a_new_window() {
+    /// While it is read the first time, another call takes five in the next window.
+    struct Meanwhile<'a>(&'a Core, Law, AtomicU64);
+    impl Clock for Meanwhile<'_> {
+        fn now(&self) -> Nanos {
+            // Ordering: Relaxed; one thread.
+            if self.2.fetch_add(1, Ordering::Relaxed) == 0 {
+                assert!(self.0.try_acquire_n(self.1, &at(4 * W), 5).is_ok());
+            }
+            Nanos::from_nanos(4 * W - 1)
+        }
+    }
+    for law in SLIDING {
+        let core = core(law);
+        assert!(core.try_acquire_n(law, &at(4 * W - 1), 5).is_ok());
+        let clock = Meanwhile(&core, law, AtomicU64::new(0));
+        assert!(core.try_acquire_n(law, &clock, 4).is_err(), "{law:?}");
+    }
+}
+
 /// Calls are counted once, if they are; one that asks for what was just seen counts if it is granted.
 #[test]
 fn calls_are_counted_once() {
@@ -295,6 +319,40 @@ fn who_waits_is_served_and_nobody_else() {
         core.set_waiting(true);
         core.set_waiting(false);
         assert_eq!(bits(&core).0, open + 3);
+    }
+}
+
+/// A line for nobody is full at once.
+///
+/// Kills: a length of the line that nobody is told of.
+#[test]
+#[cfg(feature = "async")]
+fn the_line_is_as_long_as_it_was_made() {
+    let mut core = core(Law::Fixed);
+    assert!(!core.line().lock().is_full());
+    core.set_max_waiters(0);
+    assert!(core.line().lock().is_full());
+}
+
+/// What is given back wakes the head of the line.
+///
+/// Kills: a refund that wakes only where nobody waits.
+#[test]
+#[cfg(feature = "async")]
+fn what_is_given_back_wakes_the_head() {
+    for law in LAWS {
+        let (core, clock) = (core(law), at(3 * W));
+        assert!(core.try_acquire_n(law, &clock, 10).is_ok());
+        let (parker, unparker) = parking::pair();
+        let mut line = core.line().lock();
+        let head = line.push(4);
+        assert!(line.store(head, unparker.into()).is_none());
+        drop(line);
+        core.set_waiting(true);
+        core.refund(law, &clock, 0);
+        assert!(!parker.park_timeout(Duration::ZERO), "nothing was");
+        core.refund(law, &clock, 4);
+        assert!(parker.park_timeout(Duration::ZERO), "{law:?}");
     }
 }
 
