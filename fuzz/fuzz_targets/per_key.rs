@@ -60,6 +60,14 @@ impl Keys {
         self.time.now < self.time.latest
     }
 
+    /// Full: one in use from now on, in place; one that is let in again from its own reading, which may be behind.
+    fn afresh(&self, key: usize, quota: Quota) -> Exact {
+        match &self.handles[key] {
+            Some(_) => Exact::new(quota, self.time.now),
+            None => Exact::afresh(quota, self.time.first, self.time.now),
+        }
+    }
+
     fn took(&mut self, key: usize, taken: u64) {
         self.exact[key].take_at(taken, self.time.now, self.time.latest);
     }
@@ -146,14 +154,20 @@ impl Keys {
                 None => self.handles[key] = Some(self.limiter.handle(key)).filter(|_| self.limiter.contains_key(&key)),
             },
             Op::Remove(Key(key)) => {
-                assert_eq!(self.limiter.contains_key(&key), self.limiter.remove(&key));
-                self.exact[key] = Exact::new(quota, now);
+                let is_known = self.limiter.contains_key(&key);
+                assert_eq!(self.limiter.remove(&key), is_known);
+                // Of whom it knew nothing it forgets nothing, here and below.
+                if is_known {
+                    self.exact[key] = self.afresh(key, quota);
+                }
             }
             Op::Clear => {
-                self.limiter.clear();
-                for exact in &mut self.exact {
-                    *exact = Exact::new(exact.quota(), now);
+                for key in 0..KEYS {
+                    if self.limiter.contains_key(&key) {
+                        self.exact[key] = self.afresh(key, self.exact[key].quota());
+                    }
                 }
+                self.limiter.clear();
             }
             Op::Cleanup => assert!(self.limiter.cleanup() <= KEYS),
         }

@@ -26,6 +26,11 @@ impl Exact {
         Self { upper: oracle.clone(), lower: oracle, quota, first: now, end: now.saturating_add(LIFETIME) }
     }
 
+    /// A full one after what was known is forgotten: a clock that is behind begins its time earlier.
+    pub fn afresh(quota: Quota, earliest: u64, now: u64) -> Self {
+        Self { upper: Oracle::new(&quota, earliest), ..Self::new(quota, now) }
+    }
+
     /// The lower one of which the burst is only so much.
     pub fn at_least(quota: Quota, burst: u64, permits: u64, now: u64) -> Self {
         Self { lower: Oracle::holding(&quota.burst(burst), permits.min(burst), now), ..Self::new(quota, now) }
