@@ -44,7 +44,7 @@ while IFS= read -r line; do
   if cmp -s "$root/src/$file" "$work/src/$file"; then
     printf '%-28s NOT APPLIED\n' "$name"; status=1; continue
   fi
-  out=$("$work/.ci/fuzz" 5 "$target" 2>&1)
+  out=$("$work/.ci/fuzz" 20 "$target" 2>&1)
   code=$?
   if grep -q '^error\(\[\|: could not compile\)' <<<"$out"; then
     printf '%-28s DOES NOT COMPILE\n' "$name"; status=1; grep -A6 '^error' <<<"$out" | head -20
