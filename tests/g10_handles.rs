@@ -210,7 +210,8 @@ fn a_flood_of_charged_handles_is_bounded() {
             clock.advance(1_800 * SECOND);
             let own = limiter.handle(100_000);
             assert_eq!((own.try_acquire(), limiter.try_acquire(&100_000), own.available()), (Ok(()), Ok(()), 0));
-            assert_eq!(limiter.len(), MAX_KEYS as usize);
+            // All of a shard that are full may go for it.
+            assert!(limiter.contains_key(&100_000) && limiter.len() <= MAX_KEYS as usize, "{}", limiter.len());
         }
     }
 }
