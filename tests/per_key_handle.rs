@@ -343,7 +343,9 @@ fn a_handle_without_a_place_holds_nothing() {
     assert_eq!((limiter.handle(1).quota(), limiter.handle(1).available()), (limiter.quota(), 0));
     clock.advance(SECOND);
     let own = limiter.handle(7);
-    assert_eq!((own.quota(), own.available(), limiter.len()), (limiter.quota(), 5, 2));
+    // If the two shared a shard, both went.
+    assert_eq!((own.quota(), own.available()), (limiter.quota(), 5));
+    assert!(limiter.contains_key(&7) && limiter.len() <= 2);
     assert!(own.try_acquire_n(2).is_ok() && limiter.try_acquire_n(&7, 2).is_ok());
     holds_nothing();
     limiter.clear();
@@ -376,7 +378,8 @@ fn a_handle_without_a_place_shares() {
     assert_eq!((own.try_acquire_n(5), one.available(), limiter.available(&7)), (Ok(()), 5, 0));
     assert_eq!((one.try_acquire_n(3), other.available(), own.available()), (Ok(()), 2, 0));
     drop((one, clone));
-    assert_eq!((other.available(), limiter.len(), limiter.contains_key(&7)), (2, 2, true));
+    assert_eq!((other.available(), limiter.contains_key(&7)), (2, true));
+    assert!(limiter.len() <= 2);
     drop((other, own, limiter));
     assert_eq!(Arc::strong_count(&clock), 1, "nothing is left");
 }
@@ -389,9 +392,10 @@ fn a_handle_takes_a_place_that_can_be_made() {
     assert!((0..2).all(|key| limiter.try_acquire(&key).is_ok()));
     clock.advance(SECOND);
     let handle = limiter.handle(2);
-    assert_eq!(limiter.len(), 2, "one of them is full: it goes");
+    // One of them is full and goes, and the other one with it if they share a shard.
+    assert!(limiter.contains_key(&2) && (1..=2).contains(&limiter.len()));
     assert_eq!(limiter.try_acquire(&3), Ok(()));
-    assert_eq!(limiter.len(), 2, "the other one");
+    assert_eq!(limiter.len(), 2);
     assert_eq!(limiter.try_acquire(&4), Err(KeysExhausted { max_keys: 2 }));
     drop(handle);
     assert_eq!((limiter.len(), limiter.try_acquire(&4)), (1, Ok(())));

@@ -56,6 +56,10 @@ pub fn follow_window(law: Law, case: WindowCase) {
     let counter = WindowCounter::new(law, limit, window, time.clock.clone()).expect("they fit");
     let oracle = WindowOracle::new(law, limit, window);
     let mut pair = Pair { time, counter, oracle, window: window.as_nanos() as u64 };
+    // The model has no nanosecond after it, at which the next sixteenth could begin.
+    if pair.oracle.may_be_early(pair.oracle.last()) {
+        return;
+    }
     pair.go(match case.origin {
         Origin::Zero => 0,
         Origin::Now => UNIX_NOW,
