@@ -34,9 +34,8 @@ start-resets ; token_bucket/core.rs ; s/\(word \^ SLOT\) \+ params\.holding\(per
 start-keeps-its-reading ; token_bucket/core.rs ; s/loop \{(\s*\/\/ Ordering: Acquire pairs with the exchanges of those who.*?)let now = clock\.ticks\(\);/let now = clock.ticks(); loop {$1/s ; first_call_while_time_passes
 change-keeps-its-reading ; token_bucket/core.rs ; s/let \(new, highest, more\) = loop \{(.*?)clock\.ticks\(\)\)/let now = clock.ticks(); let (new, highest, more) = loop {$1now)/s ; faster_while_full
 change-before-start ; token_bucket/core.rs ; s/self\.start\(clock, self\.first\.capacity\(\)\);(\s*let old)/$1/ ; first_call_set_quota
-odd-version-is-relaxed ; params.rs ; s/store\(version \+ 1, Ordering::Release\)/store(version + 1, Ordering::Relaxed)/ ; first_call_set_quota
-version-stays-even ; params.rs ; s/self\.version\.store\(version \+ 1, Ordering::Release\)/self.version.store(version, Ordering::Release)/ ; first_call_set_quota
-even-version-is-relaxed ; params.rs ; s/store\(version \+ 2, Ordering::Release\)/store(version + 2, Ordering::Relaxed)/ ; acquire_set_quota_slower
+version-is-first ; params.rs ; s/(let set = \|field: &AtomicU64, value\|.*?)self\.version\.store\(version \+ 1, Ordering::Release\);/self.version.store(version + 1, Ordering::Release); $1/s ; first_call_set_quota
+version-store-is-relaxed ; params.rs ; s/store\(version \+ 1, Ordering::Release\)/store(version + 1, Ordering::Relaxed)/ ; acquire_set_quota_slower
 version-load-is-relaxed ; params.rs ; s/self\.version\.load\(Ordering::Acquire\)/self.version.load(Ordering::Relaxed)/ ; acquire_set_quota_slower
 field-stores-are-relaxed ; params.rs ; s/field\.store\(value, Ordering::Release\)/field.store(value, Ordering::Relaxed)/ ; look_set_quota
 field-loads-are-relaxed ; params.rs ; s/field\.load\(Ordering::Acquire\)/field.load(Ordering::Relaxed)/ ; look_set_quota

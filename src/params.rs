@@ -1,8 +1,9 @@
 //! Two published sets of parameters, of which the word names the live one.
 //!
-//! A slot is a sequence lock of atomics: `version` is odd while it is written. A reader takes the version, the
-//! fields, later the word, and then looks whether the version is still the same. See `TokenBucket` for the whole
-//! protocol.
+//! `version` counts the writes of a slot, each made while the word names the other one. A reader takes the version, the
+//! fields, later the word, and then looks whether the version is still the same: who has seen anything of a write finds
+//! in the word that it has left this slot, or that it has come back, and then that the version has moved on. See
+//! `TokenBucket` for the whole protocol.
 
 use crate::algorithm::token_bucket::Params;
 use crate::sync::{AtomicU64, Ordering, const_fn};
@@ -11,7 +12,7 @@ use crate::sync::{AtomicU64, Ordering, const_fn};
 #[derive(Debug)]
 #[repr(align(64))]
 pub(crate) struct Slot {
-    /// 0: never written; odd: being written.
+    /// 0: never written, to the end.
     version: AtomicU64,
     base: AtomicU64,
     horizon: AtomicU64,
@@ -39,9 +40,8 @@ impl Slot {
     /// The version to give to [`is_still`](Self::is_still) later.
     #[inline]
     pub(crate) fn version(&self) -> u64 {
-        // Ordering: Acquire pairs with both stores of the version in `write`. With the last: who sees a version sees
-        // the fields that it stands for. With the first: who sees an odd version also sees that the word has left
-        // this slot.
+        // Ordering: Acquire pairs with the store of the version in `write`: who sees a version sees the fields that it
+        // stands for.
         self.version.load(Ordering::Acquire)
     }
 
@@ -52,7 +52,7 @@ impl Slot {
     #[inline]
     pub(crate) fn read(&self) -> Params {
         // Ordering: Acquire, each pairs with the Release store of the same field in `write`: who sees a field of a
-        // later write sees that write's odd version in `is_still`.
+        // later write sees in the word that it had left this slot before.
         let field = |field: &AtomicU64| field.load(Ordering::Acquire);
         let recip = field(&self.recip);
         let size = field(&self.size);
@@ -63,11 +63,11 @@ impl Slot {
         Params { base, horizon, offset, mult, size, recip }
     }
 
-    /// Whether nobody has begun to write since `version`.
+    /// Whether nobody has written to the end since `version`.
     #[inline]
     pub(crate) fn is_still(&self, version: u64) -> bool {
-        // Ordering: Relaxed; the loads before it, of the fields and of the word, are Acquire: it cannot move before
-        // them, and it sees the odd version of every write that they saw anything of.
+        // Ordering: Relaxed; the load of the word before it is Acquire: it cannot move before it, and it sees the version of
+        // every write after which the word has come back to this slot.
         self.version.load(Ordering::Relaxed) == version
     }
 
@@ -75,10 +75,8 @@ impl Slot {
     pub(crate) fn write(&self, params: &Params) {
         // Ordering: Relaxed; the setter's lock orders one writer after the other.
         let version = self.version.load(Ordering::Relaxed);
-        // Ordering: Release pairs with `version`: an odd version is seen together with the word that names the
-        // other slot, so that no reader takes a half-written slot for a live one.
-        self.version.store(version + 1, Ordering::Release);
-        // Ordering: Release, each pairs with its load in `read`: it takes the odd version along.
+        // Ordering: Release, each pairs with its load in `read`: it takes along that the word names the other slot, so that
+        // no reader takes a half-written slot for a live one.
         let set = |field: &AtomicU64, value| field.store(value, Ordering::Release);
         set(&self.base, params.base);
         set(&self.horizon, params.horizon);
@@ -87,7 +85,7 @@ impl Slot {
         set(&self.size, params.size);
         set(&self.recip, params.recip);
         // Ordering: Release pairs with `version`.
-        self.version.store(version + 2, Ordering::Release);
+        self.version.store(version + 1, Ordering::Release);
     }
 }
 
@@ -104,7 +102,7 @@ mod tests {
         assert_eq!((unwritten, slot.is_still(unwritten)), (0, true));
         slot.write(&params);
         let written = slot.version();
-        assert!(!slot.is_still(unwritten) && slot.is_still(written) && written % 2 == 0);
+        assert!(!slot.is_still(unwritten) && slot.is_still(written));
         assert_eq!(slot.read(), params);
         slot.write(&params);
         assert!(slot.version() > written && !slot.is_still(written));
