@@ -1,9 +1,9 @@
 //! Two published sets of parameters, of which the word names the live one.
 //!
-//! `version` counts the writes of a slot, each made while the word names the other one. A reader takes the version, the
-//! fields, later the word, and then looks whether the version is still the same: who has seen anything of a write finds
-//! in the word that it has left this slot, or that it has come back, and then that the version has moved on. See
-//! `TokenBucket` for the whole protocol.
+//! `version` counts the writes of a slot that have ended, each made while the word names the other one. A reader takes
+//! the version, the fields, later the word, and then looks whether the version is still the same: who has seen anything
+//! of a write finds in the word that it has left this slot, or that it has come back, and then that the version has
+//! moved on. See `TokenBucket` for the whole protocol.
 
 use crate::algorithm::token_bucket::Params;
 use crate::sync::{AtomicU64, Ordering, const_fn};
@@ -12,7 +12,7 @@ use crate::sync::{AtomicU64, Ordering, const_fn};
 #[derive(Debug)]
 #[repr(align(64))]
 pub(crate) struct Slot {
-    /// 0: never written, to the end.
+    /// How many writes have ended.
     version: AtomicU64,
     base: AtomicU64,
     horizon: AtomicU64,
@@ -63,7 +63,7 @@ impl Slot {
         Params { base, horizon, offset, mult, size, recip }
     }
 
-    /// Whether nobody has written to the end since `version`.
+    /// Whether no write has ended since `version`.
     #[inline]
     pub(crate) fn is_still(&self, version: u64) -> bool {
         // Ordering: Relaxed; the load of the word before it is Acquire: it cannot move before it, and it sees the version of
