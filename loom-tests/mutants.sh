@@ -25,14 +25,14 @@ reader-ignores-version ; params.rs ; s/self\.version\.load\(Ordering::Relaxed\) 
 reader-ignores-slot ; token_bucket/core.rs ; s/\(word & SLOT == live && slot\.is_still\(version\)\)/(slot.is_still(version))/ ; acquire_set_quota_same_scale
 clock-after-validation ; token_bucket/core.rs ; s/let ticks = clock\.ticks\(\);(\s*\/\/ Ordering: Acquire pairs with the exchanges.*?)\(word & SLOT == live && slot\.is_still\(version\)\)\.then_some/$1let valid = word & SLOT == live && slot.is_still(version); let ticks = clock.ticks(); valid.then_some/s ; acquire_set_quota_slower
 level-is-not-scaled ; algorithm/token_bucket.rs ; s/let level = \(\(level << next\.shift\(\)\) >> self\.shift\(\)\) \+/let level = level +/ ; acquire_set_quota_other_scale
-scales-share-numbers ; algorithm/token_bucket.rs ; s/_ if highest < room => \(highest \+ 1, highest\),\s*_ => \(place\(salt, room\), 0\),/_ => (0 * (highest + room + place(salt, room)), 0),/ ; take_all_change_of_scale
+scales-share-numbers ; algorithm/token_bucket.rs ; s/_ if highest < room => highest \+ 1,\s*_ => place\(salt, room\),/_ => 0 * (highest + room + place(salt, room)),/ ; take_all_change_of_scale
 burst-arrives-full ; algorithm/token_bucket.rs ; s/full as i64 - instant\.max\(full - self\.burst\(\)\) as i64/full as i64 - instant as i64/ ; charge_set_quota
 debt-is-forgotten ; algorithm/token_bucket.rs ; s/level\.clamp\(-i128::from\(next\.burst\(\)\), /level.clamp(0, / ; charge_set_quota
 setters-do-not-exclude ; token_bucket/core.rs ; s/(Scale::finest\(quota\)\?;\s*)let _guard = self\.setter\.lock\(\);/$1/ ; set_quota_set_quota
 setter-drops-refund ; token_bucket/core.rs ; s/if cas\(&self\.word, word, \(word & !INSTANT\) \| carried \| SLOT\)\.is_ok\(\) \{/if { let mut w = word; while let Err(seen) = cas(&self.word, w, (w & !INSTANT) | carried | SLOT) { w = seen; } true } {/ ; refund_set_quota
 start-resets ; token_bucket/core.rs ; s/\(word \^ SLOT\) \+ params\.holding\(permits\)/params.holding(permits)/ ; first_call
 start-keeps-its-reading ; token_bucket/core.rs ; s/loop \{(\s*\/\/ Ordering: Acquire pairs with the exchanges of those who.*?)let now = clock\.ticks\(\);/let now = clock.ticks(); loop {$1/s ; first_call_while_time_passes
-change-keeps-its-reading ; token_bucket/core.rs ; s/let \(new, highest, more\) = loop \{(.*?)clock\.ticks\(\)\)/let now = clock.ticks(); let (new, highest, more) = loop {$1now)/s ; faster_while_full
+change-keeps-its-reading ; token_bucket/core.rs ; s/let \(new, more\) = loop \{(.*?)clock\.ticks\(\)\)/let now = clock.ticks(); let (new, more) = loop {$1now)/s ; faster_while_full
 change-before-start ; token_bucket/core.rs ; s/self\.start\(clock, self\.first\.capacity\(\)\);(\s*let old)/$1/ ; first_call_set_quota
 version-is-first ; params.rs ; s/(let set = \|field: &AtomicU64, value\|.*?)self\.version\.store\(version \+ 1, Ordering::Release\);/self.version.store(version + 1, Ordering::Release); $1/s ; first_call_set_quota
 version-store-is-relaxed ; params.rs ; s/store\(version \+ 1, Ordering::Release\)/store(version + 1, Ordering::Relaxed)/ ; acquire_set_quota_slower

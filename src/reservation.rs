@@ -1,6 +1,7 @@
 //! Permits taken on an estimate, and settled when the cost is known.
 
 use alloc::sync::Arc;
+use core::cmp::Ordering::{Equal, Greater, Less};
 use core::fmt;
 #[cfg(feature = "async")]
 use core::future::Future;
@@ -36,11 +37,12 @@ impl<B: Deref<Target = TokenBucket<C>>, C: Clock> Held<B, C> {
         let Some(permits) = self.permits.take() else {
             return 0;
         };
-        if actual < permits {
-            self.bucket.refund(permits - actual);
-            return actual;
+        match actual.cmp(&permits) {
+            Less => self.bucket.refund(permits - actual),
+            Equal => {}
+            Greater => return permits + self.bucket.charge(actual - permits),
         }
-        permits + if actual > permits { self.bucket.charge(actual - permits) } else { 0 }
+        actual
     }
 }
 

@@ -375,26 +375,26 @@ impl Params {
         self.base + earliest.min(self.horizon).max(reading.saturating_sub(self.base))
     }
 
-    /// What follows these parameters when the quota changes at tick `at`, and the highest instant that the word can
-    /// have held until then on the new one's numbers; `highest` is the same of the changes before.
+    /// What follows these parameters when the quota changes at tick `at`, which is not before their base.
     ///
     /// On the same scale everything that has accrued goes on from there. On another one, or when the burst shrinks
-    /// or the numbers run out, the new instants lie above the highest, so that an exchange that was prepared under
-    /// the old parameters cannot succeed by mistake. When there is no room left above, they start again at a place
-    /// that `salt` picks: a number above 0 that was never used before.
-    pub(crate) fn follow(&self, scale: &Scale, length: TickLength, at: u64, highest: u64, salt: u64) -> (Self, u64) {
+    /// or the numbers run out, the new instants lie above all that the word can have held since numbers last started
+    /// again, so that an exchange that was prepared under older parameters cannot succeed by mistake. When there is no room
+    /// left above, they start again at a place that `salt` picks: a number above 0 that was never used before.
+    pub(crate) fn follow(&self, scale: &Scale, length: TickLength, at: u64, salt: u64) -> Self {
         // The highest floor with half a lifetime above it.
         let room = INSTANT - 2 * scale.burst - units_in(SECOND_LIFE, scale.per_nano);
         let full = self.full(at);
-        let highest = highest.max(full + self.burst());
-        let (offset, highest) = match full.checked_sub(scale.burst) {
+        // Above the same of every change before: what is full never falls, nor does a burst without new numbers above.
+        let highest = full + self.burst();
+        let offset = match full.checked_sub(scale.burst) {
             // A stale exchange that finds its word again was due: it takes no more than it could before, nor owes
             // more than the burst allows.
-            Some(same) if scale.shift == self.shift() && scale.burst >= self.burst() && same <= room => (same, highest),
-            _ if highest < room => (highest + 1, highest),
-            _ => (place(salt, room), 0),
+            Some(same) if scale.shift == self.shift() && scale.burst >= self.burst() && same <= room => same,
+            _ if highest < room => highest + 1,
+            _ => place(salt, room),
         };
-        (Self::new(scale, length, at, offset), highest)
+        Self::new(scale, length, at, offset)
     }
 
     /// The units that are there at tick `at`, or owed.

@@ -149,3 +149,75 @@ impl Cleanup {
         }
     }
 }
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+    use crate::clock::{Clock, ManualClock};
+    use crate::per_key::PerKeyRateLimiter;
+    use crate::per_key::inner::each;
+    use crate::quota::Quota;
+
+    /// From the tick on at which it is due, and then by every 64th call, or every fourth newcomer; at once by a new thread.
+    /// Kills: any other count, or tick.
+    #[test]
+    fn some_calls_clean_up() {
+        let cleanup = Cleanup::new(100, 5);
+        let due = |calls: usize, weight| (0..calls).map(|_| cleanup.is_due(105, weight)).collect::<Vec<_>>();
+        let last_of = |calls: usize| (1..=calls).map(|call| call == calls).collect::<Vec<_>>();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                assert!(!cleanup.is_due(104, 1));
+                assert_eq!(due(1, 1), [true]);
+                for _ in 0..2 {
+                    assert_eq!(due(64, 1), last_of(64));
+                    assert_eq!(due(4, NEWCOMER), last_of(4));
+                }
+            });
+        });
+    }
+
+    /// Kills: a piece before its time, or none in time; one that waits for others, or loses patience never; a pass that is over
+    /// at another place than its end; a search for room that goes through all there are.
+    #[test]
+    fn a_piece_is_a_part() {
+        const KEYS: usize = 20_000;
+        let clock = ManualClock::new();
+        let builder = PerKeyRateLimiter::builder(Quota::per_hour(10)).clock(clock.clone());
+        let limiter: PerKeyRateLimiter<usize, _> = builder.build().unwrap();
+        assert!((0..KEYS).all(|key| limiter.try_acquire(&key).is_ok()));
+        let (cleanup, own) = (&limiter.inner.cleanup, &limiter.inner.rules.own().params);
+        // Ordering: Relaxed; one thread.
+        let pass = || [&cleanup.shard, &cleanup.place].map(|number| number.load(Ordering::Relaxed));
+        let room = || cleanup.room.each_ref().map(|number| number.load(Ordering::Relaxed));
+        each!(&limiter.inner.stores, store => {
+            let due = cleanup.due.load(Ordering::Relaxed);
+            cleanup.sweep_piece(store, own, due - 1);
+            assert_eq!(pass(), [0, 0]);
+            cleanup.sweep_piece(store, own, due);
+            assert_ne!(pass(), [0, 0]);
+            let misses = || cleanup.misses.load(Ordering::Relaxed);
+            let miss = |key: &usize| store.with(store.hash(key), key, |_| cleanup.sweep_piece(store, own, due));
+            // One who is at the shard where the pass is.
+            let key = (0..KEYS).find(|key| miss(key).is_some() && misses() > 0).unwrap();
+            let before = pass();
+            for missed in 2..=PATIENCE {
+                assert_eq!((miss(&key), misses(), pass()), (Some(()), missed, before));
+            }
+            cleanup.sweep_piece(store, own, due);
+            assert!(misses() == 0 && pass() != before);
+            while pass() != [0, 0] {
+                assert_eq!(cleanup.due.load(Ordering::Relaxed), due, "at once during a pass");
+                cleanup.sweep_piece(store, own, due);
+            }
+            assert_eq!(cleanup.due.load(Ordering::Relaxed), due + cleanup.interval);
+            // Nobody is full.
+            assert!(!cleanup.make_room(store, own, clock.ticks()));
+            assert_ne!(room(), [0, 0]);
+            while room() != [0, 0] {
+                assert!(!cleanup.make_room(store, own, clock.ticks()));
+            }
+        });
+        assert_eq!(limiter.len(), KEYS);
+    }
+}

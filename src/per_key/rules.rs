@@ -127,3 +127,31 @@ fn lock(newcomers: &Mutex<Slab<Newcomer>>) -> MutexGuard<'_, Slab<Newcomer>> {
     // A poisoned list is taken all the same: nothing in here panics half-way.
     newcomers.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+    use core::panic::AssertUnwindSafe;
+    use std::panic::catch_unwind;
+
+    /// Kills: a question that stays in its list when it is answered, or when it panics.
+    #[test]
+    fn questions_leave_nothing() {
+        let (quota, clock) = (Quota::per_second(1), ManualClock::new());
+        let own = Tier::new(quota, &clock).unwrap();
+        let rules: Rules<u64> = Rules::new(
+            own,
+            Some(Box::new(|&key: &u64| (key != 7).then_some(Quota::per_second(2)).or_else(|| panic!()))),
+        );
+        let asked = || rules.others.as_ref().unwrap().newcomers.iter().map(|list| lock(list).len()).sum::<usize>();
+        let first = rules.ask_for_newcomer(1, &1, &clock);
+        assert_eq!((first.is_current(), asked()), (true, 1));
+        assert!(catch_unwind(AssertUnwindSafe(|| rules.ask_for_newcomer(1, &7, &clock).is_current())).is_err());
+        assert_eq!(asked(), 1);
+        rules.strike_out(1);
+        assert!(!first.is_current());
+        drop(first);
+        assert_eq!(asked(), 0);
+    }
+}

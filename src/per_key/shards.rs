@@ -109,7 +109,7 @@ impl<K: Eq + Hash, V> Shards<K, V> {
         shard.remove_entry(hash, |(known, value)| is(known, value.get())).map(|(key, _)| key)
     }
 
-    /// Removes what `goes` among these places of a shard; `None` if somebody is at that shard, unless `wait`.
+    /// Moves into `removed`, which is empty, what `goes` among these places of a shard; `None` if somebody is at that shard, unless `wait`.
     ///
     /// `released` is told how many went, before a shard that is mostly empty makes the hashes of its keys anew.
     pub(super) fn sweep(
@@ -124,7 +124,6 @@ impl<K: Eq + Hash, V> Shards<K, V> {
         let lock = self.map.shards().get(shard)?;
         let mut shard = if wait { lock.write() } else { lock.try_write()? };
         let end = shard.buckets().min(places.end);
-        let before = removed.len();
         for place in places.start..end {
             #[allow(unsafe_code)]
             // SAFETY: `end` is at most the number of buckets, and the write guard keeps that as it is: removing does
@@ -138,7 +137,7 @@ impl<K: Eq + Hash, V> Shards<K, V> {
                 }
             }
         }
-        let dropped = removed.len() - before;
+        let dropped = removed.len();
         released(dropped);
         let is_last = end >= shard.buckets();
         // Room for twice as many as there are, if it has that many times over.

@@ -72,3 +72,30 @@ impl Tiers {
         tier
     }
 }
+
+#[cfg(all(test, feature = "std", not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+
+    /// Kills: quotas that nobody has and that stay; a key's that goes; a search for them at every new one.
+    #[test]
+    fn quotas_that_nobody_has_go() {
+        let (tiers, clock) = (Tiers::new(), ManualClock::new());
+        let get = |permits| tiers.get(Quota::per_second(permits), &clock);
+        let len = || (tiers.0.read().unwrap().by_quota.len(), tiers.0.read().unwrap().many);
+        let held: Vec<_> = (1..=100).map(get).collect();
+        assert_eq!(len(), (100, 2 * FEW));
+        for permits in 101..1_000 {
+            drop(get(permits));
+            assert!(len().0 < 203);
+        }
+        assert!((1..).zip(&held).all(|(permits, tier)| Arc::ptr_eq(tier, &get(permits))));
+        drop(held);
+        for permits in 2_000..3_000 {
+            drop(get(permits));
+        }
+        assert!(len().0 < FEW);
+        assert_eq!(len().1, FEW);
+    }
+}

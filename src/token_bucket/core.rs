@@ -393,17 +393,16 @@ impl Core {
         self.start(clock, self.first.capacity());
         let old = self.slots[0].read();
         let scale = Scale::with_shift(quota, old.shift()).unwrap_or(*finest);
-        let highest = self.history.highest();
         // Above 0, and never the same: every attempt moves the version on.
         let salt = || self.slots[1].version() + 1;
-        let (new, highest, more) = loop {
+        let (new, more) = loop {
             // Ordering: Acquire pairs with the exchanges of acquirers: the clock, read after it, is not older than
             // the readings behind the word. A change that is lost to one of them is made anew for that reason: with
             // the time of the first look, permits of the time since would come a second time.
             let word = self.word.load(Ordering::Acquire);
             let at = old.time_of_change(word & INSTANT, clock.ticks());
             let more = more(old.permits_at(word & INSTANT, at), word & WAIT != 0)?;
-            let (new, highest) = old.follow(&scale, clock.tick_length(), at, highest, salt());
+            let new = old.follow(&scale, clock.tick_length(), at, salt());
             self.slots[1].write(&new);
             let carried = old.carry(word & INSTANT, at, &new, more);
             if recalls {
@@ -411,13 +410,12 @@ impl Core {
                 self.history.recall();
             }
             if cas(&self.word, word, (word & !INSTANT) | carried | SLOT).is_ok() {
-                break (new, highest, more);
+                break (new, more);
             }
         };
         self.slots[0].write(&new);
         // Both slots hold the same, so only the bit changes.
         let replaced = self.change_bits(|word| word & !SLOT);
-        self.history.set_highest(highest);
         Some((more, replaced & WAIT != 0))
     }
 
@@ -442,8 +440,6 @@ struct History {
     burst: AtomicU64,
     /// Permits of the burst that are lent: see [`Loan`].
     lent: AtomicU64,
-    /// No word was above this before the last change.
-    highest: AtomicU64,
     /// Of what is lent. Read without the lock.
     generation: AtomicU64,
 }
@@ -459,7 +455,6 @@ impl History {
                 period_nanos: AtomicU64::new(quota.period().subsec_nanos() as u64),
                 burst: AtomicU64::new(quota.capacity()),
                 lent: AtomicU64::new(lent),
-                highest: AtomicU64::new(0),
                 generation: AtomicU64::new(0),
             }
         }
@@ -477,11 +472,6 @@ impl History {
         self.lent.load(Ordering::Relaxed)
     }
 
-    fn highest(&self) -> u64 {
-        // Ordering: Relaxed; the setter's lock orders them.
-        self.highest.load(Ordering::Relaxed)
-    }
-
     fn set(&self, quota: &Quota, lent: u64) {
         // Ordering: Relaxed; the setter's lock orders them.
         let set = |field: &AtomicU64, value| field.store(value, Ordering::Relaxed);
@@ -490,11 +480,6 @@ impl History {
         set(&self.period_nanos, u64::from(quota.period().subsec_nanos()));
         set(&self.burst, quota.capacity());
         set(&self.lent, lent);
-    }
-
-    fn set_highest(&self, highest: u64) {
-        // Ordering: Relaxed; the setter's lock orders them.
-        self.highest.store(highest, Ordering::Relaxed);
     }
 
     /// What is lent is not to be used any more.

@@ -86,7 +86,7 @@ fn a_stopped_setter_blocks_nobody() {
     let old = core.slots[0].read();
     let scale = Scale::finest(&Quota::per_hour(7)).unwrap();
     let at = clock.ticks();
-    let (new, _) = old.follow(&scale, clock.tick_length(), at, 0, 1);
+    let new = old.follow(&scale, clock.tick_length(), at, 1);
     core.slots[1].write(&new);
     assert!(take(&core, &clock, 1), "before its exchange the old quota stands");
     let word = bits(&core);
@@ -169,6 +169,144 @@ fn a_stale_take_does_not_fit_a_huge_burst() {
     let Take::Granted(next) = view.params.take(view.instant, view.ticks, 220_903_200) else { unreachable!() };
     core.set_quota(&clock, &Quota::per_hour(1).burst(350_640)).unwrap();
     assert!(!matches!(core.commit(&mut view, next), Commit::Done));
+}
+
+/// A lost exchange is told from a change of the quota, and the view has the new instant. Kills: any other sense of either half of
+/// `same`; an instant with the name of its slot in it, or none.
+#[test]
+fn a_lost_exchange_is_told_from_a_change() {
+    let (core, clock) = (core(Quota::per_second(10)), ManualClock::new());
+    let lose = |core: &Core, view: &mut View| core.commit(view, view.instant + 1);
+    assert!(take(&core, &clock, 1));
+    let view = || core.look_usual(&clock).unwrap();
+
+    let mut lost = view();
+    assert!(take(&core, &clock, 1));
+    assert!(matches!(lose(&core, &mut lost), Commit::Again));
+    assert_eq!(lost.instant, bits(&core));
+    assert!(matches!(lose(&core, &mut lost), Commit::Done));
+
+    let mut stale = view();
+    core.set_quota(&clock, &Quota::per_second(20)).unwrap();
+    assert!(matches!(lose(&core, &mut stale), Commit::Stale), "slot 0 again, in another version");
+
+    // A setter between its two exchanges.
+    let mut stale = view();
+    core.slots[1].write(&core.slots[0].read());
+    core.change_bits(|word| word | SLOT);
+    assert!(matches!(lose(&core, &mut stale), Commit::Stale), "slot 0 as it was, but no more live");
+    let mut lost = core.look_again(&clock);
+    assert_eq!((lost.live, lost.instant | SLOT), (SLOT, bits(&core)));
+    assert!(take(&core, &clock, 1));
+    assert!(matches!(lose(&core, &mut lost), Commit::Again));
+    assert_eq!(lost.instant | SLOT, bits(&core));
+    assert!(matches!(lose(&core, &mut lost), Commit::Done));
+    assert_eq!(bits(&core), (lost.instant + 1) | SLOT);
+}
+
+/// Who finds the setter's lock taken begins by itself only where nobody has begun. Kills: either half of that alone.
+#[test]
+fn nobody_begins_twice() {
+    let (core, clock) = (core(Quota::per_second(10)), ManualClock::new());
+    let held = core.setter.lock();
+    assert!(core.look_first(&clock).is_some());
+    core.start(&clock, 10);
+    assert!(core.look_first(&clock).is_none());
+    drop(held);
+    core.set_quota(&clock, &Quota::per_second(20)).unwrap();
+    let _held = core.setter.lock();
+    core.change_bits(|word| word | SLOT);
+    assert!(core.look_first(&clock).is_none(), "slot 1 is live, but of a change");
+}
+
+/// Kills: a view that is brought up to date across a change; one with the name of its slot in its instant.
+#[test]
+#[cfg(feature = "async")]
+fn a_view_is_current_until_the_quota_changes() {
+    let (core, clock) = (core(Quota::per_second(10)), ManualClock::new());
+    assert!(take(&core, &clock, 1));
+    let mut view = core.look_usual(&clock).unwrap();
+    assert!(take(&core, &clock, 1));
+    assert!(core.is_current(&view) && core.refresh(&mut view));
+    assert_eq!(view.instant, bits(&core));
+    core.slots[1].write(&core.slots[0].read());
+    core.change_bits(|word| word | SLOT);
+    assert!(!core.is_current(&view) && !core.refresh(&mut view), "slot 0 is not live");
+    let mut other = core.look_again(&clock);
+    assert!(take(&core, &clock, 1) && core.refresh(&mut other));
+    assert_eq!(other.instant | SLOT, bits(&core));
+    assert_eq!(other.instant & SLOT, 0);
+    core.change_bits(|word| word & !SLOT);
+    assert!(core.is_current(&view), "nothing was written to slot 0");
+    core.set_quota(&clock, &Quota::per_second(20)).unwrap();
+    assert!(!core.is_current(&view) && !core.refresh(&mut view), "slot 0 is live, in another version");
+}
+
+/// WAIT is set and cleared alone, and who changes the quota is told of it. Kills: WAIT read, set or cleared another way.
+#[test]
+#[cfg(feature = "async")]
+fn wait_is_a_bit_of_its_own() {
+    let (core, clock) = (core(Quota::per_second(10)), ManualClock::new());
+    assert!(take(&core, &clock, 1));
+    let before = bits(&core);
+    assert!(!core.is_waited_for() && !core.set_quota(&clock, &Quota::per_second(10)).unwrap());
+    core.set_waiting(true);
+    assert_eq!((bits(&core), core.is_waited_for()), (before | WAIT, true));
+    assert!(core.set_quota(&clock, &Quota::per_second(10)).unwrap());
+    core.set_waiting(false);
+    assert_eq!((bits(&core), core.is_waited_for()), (before, false));
+}
+
+/// Whole permits, and who is to be woken. Kills: permits or WAIT told in any other way.
+#[test]
+#[cfg(feature = "async")]
+fn it_is_told_how_many_had_room_and_who_waits() {
+    let bucket = crate::TokenBucket::with_clock(Quota::per_hour(10), ManualClock::new()).unwrap();
+    assert_eq!(bucket.charge(9), 9);
+    assert_eq!(
+        (bucket.put_back(3), bucket.put_back_by(1, |units, shift| units << 1 >> shift)),
+        ((3, false), (2, false))
+    );
+    bucket.core.set_waiting(true);
+    assert_eq!((bucket.put_back(2), bucket.put_back(9), bucket.put_back(1)), ((2, true), (3, true), (0, false)));
+    assert!(bucket.core.is_waited_for());
+}
+
+/// Kills: a draw that leaves the last permits, or takes what is too little.
+#[test]
+fn a_draw_is_of_what_is_needed_or_nothing() {
+    let (core, clock) = (core(Quota::per_hour(10)), ManualClock::new());
+    assert_eq!([(3, 2), (6, 0), (3, 4), (1, 1)].map(|(need, more)| core.draw(&clock, need, more)), [5, 0, 5, 0]);
+}
+
+/// Kills: a reset that forgets who waits, or tells of nobody; that of one with a loan which counts its debt twice.
+#[test]
+#[cfg(all(feature = "async", feature = "per-key"))]
+fn a_reset_fills_and_tells_who_waits() {
+    let (core, clock) = (core(Quota::per_hour(1_000)), ManualClock::new());
+    let there = || core.update(&clock, |params, word, ticks| (params.permits_at(word & INSTANT, ticks), None));
+    assert!(take(&core, &clock, 7));
+    assert_eq!((core.reset(&clock), there(), core.is_waited_for()), (false, 1_000, false));
+    assert!(take(&core, &clock, 7));
+    core.set_waiting(true);
+    assert_eq!((core.reset(&clock), there(), core.is_waited_for()), (true, 1_000, true));
+    assert_eq!((core.reset(&clock), core.is_waited_for()), (false, true), "nothing came");
+    core.set_waiting(false);
+    assert!(core.lend(&clock, 1).ok().flatten().is_some());
+    core.update(&clock, |params, word, ticks| params.charge(word, ticks, 1_500));
+    assert!(there() < 0);
+    assert_eq!((core.reset(&clock), there()), (false, 1_000));
+}
+
+/// Kills: any answer that does not depend on the parameters.
+#[test]
+#[cfg(feature = "per-key")]
+fn it_knows_its_parameters() {
+    let (quota, clock) = (Quota::per_second(10), ManualClock::new());
+    let scale = Scale::finest(&quota).unwrap();
+    let params = Params::fresh(&scale, clock.tick_length(), 0);
+    let core = Core::started(quota, scale, &params, params.holding(3));
+    assert!(core.is_under(&params) && !core.is_under(&Params::fresh(&scale, clock.tick_length(), 1)));
 }
 
 /// Debt that a smaller burst cut off lowers the instant; another scale still begins above where it was.
