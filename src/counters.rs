@@ -207,3 +207,42 @@ pub(crate) fn stripe_count() -> usize {
 pub(crate) fn stripe_count() -> usize {
     1
 }
+
+#[cfg(all(test, feature = "std", not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+    use std::sync::Barrier;
+
+    /// Kills: permits that were given back and stay counted.
+    #[test]
+    fn what_is_given_back_was_not_taken() {
+        let counters = Counters::new();
+        counters.record(true, 5);
+        counters.record(false, 7);
+        counters.record_refund(2);
+        assert_eq!((counters.permits(), counters.allowed()), (3, 1));
+    }
+
+    /// Kills: one thread too many, or too few, that count as if they had a stripe.
+    #[test]
+    fn as_many_threads_own_a_stripe_as_there_are() {
+        let counters = Counters::new();
+        let stripes = counters.stripes.len();
+        let all = Barrier::new(2 * stripes);
+        std::thread::scope(|scope| {
+            for _ in 0..2 * stripes {
+                scope.spawn(|| {
+                    let (number, writer) = (thread_number::get(), counters.writer());
+                    // While all are there, no number is any other's.
+                    all.wait();
+                    let stripe = &counters.stripes[number % stripes];
+                    let is = |tally| core::ptr::eq(writer.tally, tally);
+                    assert_eq!(
+                        (writer.is_own, is(&stripe.own), is(&stripe.shared)),
+                        (number < stripes, number < stripes, number >= stripes)
+                    );
+                });
+            }
+        });
+    }
+}

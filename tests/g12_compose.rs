@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use sluicegate::{
-    AdaptiveRateLimiter, Clock, FixedWindowCounter, Limiter, ManualClock, PerKeyRateLimiter, Quota, RateLimitExceeded,
-    SlidingWindowCounter, StripedTokenBucket, TokenBucket, WhenFull, all_of,
+    AdaptiveRateLimiter, Clock, FixedWindowCounter, Limiter, ManualClock, Outcome, PerKeyRateLimiter, Quota,
+    RateLimitExceeded, SlidingWindowCounter, StripedTokenBucket, TokenBucket, WhenFull, all_of,
 };
 use support::clocks::CountingClock;
 use support::oracle::{Answer, Oracle};
@@ -463,6 +463,23 @@ fn what_is_counted() {
     // What is given back was counted.
     assert!(all_of((&b, Meddler(|_| Err(denied(LATER))))).try_acquire().is_err());
     assert_eq!((b.available(), counts(&b)), (2, Some((2, 0))));
+}
+
+/// Kills: a closed member that is asked for its permits alone; one that is told to be open, or to have granted, or not.
+#[test]
+fn a_member_that_a_server_has_closed() {
+    let clock = ManualClock::new();
+    let adaptive = AdaptiveRateLimiter::builder().base_rate(100.0).clock(clock.clone()).build().unwrap();
+    let bucket = bucket(Quota::per_hour(10), &clock);
+    let all = all_of((&bucket, &adaptive));
+    let there = || (bucket.available(), adaptive.available(), adaptive.stats().allowed_requests);
+    assert_eq!((all.try_acquire_n(3), there()), (Ok(()), (7, 197, 1)));
+    adaptive.record(Outcome::Throttled(Some(Duration::from_secs(2))));
+    for denials in 1..=3 {
+        assert_eq!((all.try_acquire(), there()), (Err(denied(Duration::from_secs(2))), (7, 0, 1)), "{denials}");
+    }
+    clock.advance(Duration::from_secs(2));
+    assert_eq!((all.try_acquire_n(2), there()), (Ok(()), (5, 198, 2)));
 }
 
 /// Kills: taking by another reading than that of the look, which is most of the price.

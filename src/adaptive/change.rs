@@ -120,3 +120,25 @@ const fn from_words([old_rate, new_rate, reason, samples, errors]: [u64; 5]) -> 
     let (old_rate, new_rate) = (f64::from_bits(old_rate), f64::from_bits(new_rate));
     RateChange { old_rate, new_rate, reason, samples, errors }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    /// Kills: a reason that is kept, or said, as another one.
+    #[test]
+    fn it_is_kept_and_said_as_it_was() {
+        let said = [
+            (ChangeReason::Errors, "too many errors"),
+            (ChangeReason::Recovery, "recovery"),
+            (ChangeReason::LowDemand, "low demand"),
+        ];
+        for (reason, text) in said {
+            let change = RateChange { old_rate: 2.5, new_rate: 1.25, reason, samples: 9, errors: 3 };
+            assert_eq!(from_words(to_words(&change)), change);
+            let said = change.to_string();
+            assert!(said.contains(text) && said.contains("2.5") && said.contains("1.25"), "{said}");
+        }
+    }
+}
