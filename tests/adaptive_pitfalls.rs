@@ -267,3 +267,18 @@ fn debug_ends_no_window() {
     assert_eq!(limiter.current_rate(), 50.0);
     assert_eq!(limiter.stats().last_change.map(|change| change.reason), Some(ChangeReason::Errors));
 }
+
+/// Kills: a bound on those who wait that is not kept.
+#[test]
+#[cfg(feature = "async")]
+fn nobody_waits_where_nobody_may() {
+    use futures_lite::future::{block_on, poll_once};
+
+    for (waiters, is_refused) in [(0, true), (1, false)] {
+        let builder = AdaptiveRateLimiter::builder().base_rate(1.0).clock(ManualClock::new());
+        let limiter = builder.max_waiters(waiters).build().unwrap();
+        assert_eq!(limiter.try_acquire_n(2), Ok(()));
+        let answer = block_on(poll_once(limiter.acquire()));
+        assert_eq!(answer.is_some_and(|answer| answer.is_err()), is_refused);
+    }
+}
