@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use futures_lite::future::block_on;
 use sluicegate::{
-    Clock, Limiter, ManualClock, Nanos, PerKeyRateLimiter, Quota, RateLimitExceeded, TokenBucket, all_of,
+    AdaptiveRateLimiter, Clock, FixedWindowCounter, Limiter, ManualClock, Nanos, PerKeyRateLimiter, Quota,
+    RateLimitExceeded, SlidingWindowCounter, StripedTokenBucket, TokenBucket, all_of,
 };
 use support::clocks::CountingClock;
 use support::waiting::{HOUR, SOON, Wakes, eventually, poll};
@@ -52,6 +53,38 @@ fn a_clock_that_is_moved_wakes() {
     drop(third);
     clock.advance(HOUR);
     assert_eq!((a.available(), b.available()), (2, 1), "no trace of who went");
+}
+
+/// Whatever the member is. Kills: a kind of member whose clock is not asked to wake; one of no permits whose is.
+#[test]
+fn every_member_s_clock_wakes() {
+    fn wakes(member: impl Limiter, clock: &ManualClock) -> u64 {
+        let wakes = Wakes::new();
+        let nothing = bucket(1, &ManualClock::new());
+        let all = all_of((&nothing, &member));
+        // Some of these have a member that never is empty.
+        for _ in 0..9 {
+            let _ = all.try_acquire();
+            nothing.refund(1);
+        }
+        assert!(nothing.try_acquire().is_ok());
+        let mut waiting = all.acquire();
+        assert_eq!(poll(&mut waiting, &wakes), Poll::Pending);
+        clock.advance(MILLI);
+        wakes.take()
+    }
+
+    let clock = &ManualClock::new();
+    let quota = Quota::per_hour(2);
+    let keys = PerKeyRateLimiter::<u32>::builder(quota).clock(clock.clone()).build().unwrap();
+    let bucket = &bucket(2, clock);
+    assert_eq!([wakes(bucket, clock), wakes(Some(bucket), clock), wakes(None::<&TokenBucket>, clock)], [1, 1, 0]);
+    assert_eq!([wakes((bucket, 2), clock), wakes((bucket, 1), clock), wakes((bucket, 0), clock)], [1, 1, 0]);
+    assert_eq!([wakes(keys.key(&1), clock), wakes(keys.handle(2), clock)], [1, 1]);
+    assert_eq!(wakes(StripedTokenBucket::with_clock(quota, clock.clone()).unwrap(), clock), 1);
+    assert_eq!(wakes(FixedWindowCounter::with_clock(2, HOUR, clock.clone()).unwrap(), clock), 1);
+    assert_eq!(wakes(SlidingWindowCounter::with_clock(2, HOUR, clock.clone()).unwrap(), clock), 1);
+    assert_eq!(wakes(AdaptiveRateLimiter::builder().base_rate(2.0).clock(clock.clone()).build().unwrap(), clock), 1);
 }
 
 /// Kills: a clock that moves between the try and the registration, and wakes nobody.

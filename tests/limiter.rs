@@ -114,6 +114,10 @@ fn policies() {
     assert_eq!(keys.handle(1).policy(), Some(quota));
     let tiers = PerKeyRateLimiter::<u32>::builder(quota).quota_for(|_| None).build().expect("it fits");
     assert_eq!(tiers.key(&1).policy(), None);
+    let striped = StripedTokenBucket::with_clock(quota, clock.clone()).expect("it fits");
+    assert_eq!(Limiter::policy(&striped), Some(quota));
+    let adaptive = AdaptiveRateLimiter::builder().base_rate(5.0).clock(clock).build().expect("it fits");
+    assert_eq!(Limiter::policy(&adaptive), Some(Quota::from_rate(5.0).burst(10)));
 }
 
 #[test]

@@ -81,6 +81,21 @@ fn threads_are_served_in_the_order_of_joining() {
     assert_eq!(*served.lock().unwrap(), (0..8).collect::<Vec<_>>());
 }
 
+/// What stripes hold is the head's. Kills: an estimate behind it that leaves that out, or counts it twice.
+#[test]
+fn who_cannot_wait_so_long_is_told_how_long() {
+    let (bucket, clock) = with_initial(burst());
+    assert_eq!(bucket.try_acquire_n(bucket.capacity()), Ok(()));
+    let striped = bucket.available();
+    let wakes = Wakes::new();
+    let mut waiting = bucket.acquire_n(striped + 5);
+    assert!(poll(&mut waiting, &wakes).is_pending());
+    let due = (striped + 9) as u32;
+    assert_eq!(bucket.blocking_acquire_timeout(striped + 4, due * MS - MS), Err(Denied { retry_after: due * MS }));
+    clock.advance(2 * MS);
+    assert_eq!(bucket.blocking_acquire_timeout(striped + 4, MS), Err(Denied { retry_after: (due - 2) * MS }));
+}
+
 /// Who waits is overtaken by what stripes hold, and by no permit more; and what it takes then is from the word alone.
 ///
 /// Kills: a stripe that is filled while somebody waits; a call that takes from the word then.
