@@ -232,7 +232,7 @@ mod tests {
         std::thread::scope(|scope| {
             for _ in 0..2 * stripes {
                 scope.spawn(|| {
-                    let (number, writer) = (thread_number::get(), counters.writer());
+                    let (number, writer) = (thread_number::tests::own(), counters.writer());
                     // While all are there, no number is any other's.
                     all.wait();
                     let stripe = &counters.stripes[number % stripes];

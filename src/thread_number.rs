@@ -127,14 +127,14 @@ mod registry {
 }
 
 #[cfg(all(test, feature = "std", not(any(loom, shuttle))))]
-mod tests {
+pub(crate) mod tests {
     use std::sync::{Barrier, Mutex};
     use std::thread;
 
     use super::{SHARED, get};
 
     /// A number of its own, at the latest when nobody else is being given one.
-    fn own() -> usize {
+    pub(crate) fn own() -> usize {
         loop {
             let number = get();
             if number < SHARED {

@@ -152,7 +152,7 @@ mod tests {
         thread::scope(|scope| {
             for _ in 0..=len {
                 scope.spawn(|| {
-                    let number = thread_number::get();
+                    let number = thread_number::tests::own();
                     all.wait();
                     let stripe = |i: usize| ptr::from_ref(&*stripes.stripes[i % len]);
                     assert!(ptr::eq(stripes.own(), stripe(number)));
