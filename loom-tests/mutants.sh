@@ -116,6 +116,7 @@ last-handle-wakes-nobody ; per_key/promoted.rs ; s/self\.line\.wake_quietly_afte
 rule-wakes-nobody ; per_key/promoted.rs ; s/self\.line\.wake_after_change\(self\.quota\(\)\.capacity\(\)\);// ; wait_requota
 clock-before-claim ; striped.rs ; s/let view = self\.centre\.core\.look\(&self\.centre\.clock\);(\s*if n > view)/let mut view = self.centre.core.look(\&self.centre.clock);$1/; s/self\.fill\(claim, batch, n\)/self.fill(\&mut view, claim, batch, n)/; s/fn fill\(&self, claim/fn fill(\&self, view: \&mut View, claim/; s/let taken = self\.centre\.core\.draw\(&self\.centre\.clock, need, batch\.permits\(\)\);/let (taken, next) = view.params.take_up_to(view.instant, view.ticks, need + batch.permits()); let taken = match next { Some(next) if taken >= need \&\& matches!(self.centre.core.commit(view, next), crate::token_bucket::core::Commit::Done) => taken, _ => 0 };/ ; stalled_draw_take
 claimed-twice ; striped/stripe.rs ; s/while word & MARK == 0 \{/while word | MARK != 0 {/ ; draw_draw
+filled-is-free ; striped.rs ; s/claim\.leave\(stock - n\)/claim.leave(stock)/ ; draw_draw
 used-and-left ; striped.rs ; s/claim\.leave\(taken - need\)/claim.leave(taken)/ ; draw_draw
 claim-keeps-stock ; striped/stripe.rs ; s/let marked = \(word & !STOCK\) \| MARK;/let marked = word | MARK;/ ; gather_
 deposit-is-stored ; striped/stripe.rs ; s/let is_back = cas\(&self\.stripe\.0, self\.marked, (.*?)\)\.is_ok\(\);/self.stripe.0.store($1, Ordering::Release); let is_back = true;/ ; draw_set_quota

@@ -166,6 +166,27 @@ proptest! {
 
 // ---- roll-back ----
 
+/// What the thread's own stripe holds is seen, and taken, without the clock; where it holds nothing nobody else is asked.
+/// Kills: a stripe that is told to hold what it does not, or not what it does.
+#[test]
+fn a_striped_member_is_seen_by_its_stock() {
+    let (clock, asked) = (CountingClock::default(), AtomicU64::new(0));
+    let asks = || asked.load(Ordering::Relaxed);
+    let first = Meddler(|n| {
+        asked.fetch_add(n, Ordering::Relaxed);
+        Ok(())
+    });
+    let striped = StripedTokenBucket::with_clock(Quota::per_hour(1_000_000), &clock).unwrap();
+    let all = all_of((&first, &striped));
+    assert_eq!(striped.try_acquire(), Ok(()), "and fills the stripe");
+    clock.readings();
+    assert_eq!((all.try_acquire(), asks(), clock.readings()), (Ok(()), 1, 0));
+    let left = striped.available();
+    assert_eq!(striped.try_acquire_up_to(u64::MAX), left);
+    assert!(all.try_acquire_n(2).is_err());
+    assert_eq!(asks(), 1);
+}
+
 /// A limiter that has what it is asked for, until it is asked: then it does this.
 struct Meddler<F>(F);
 
