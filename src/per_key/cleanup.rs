@@ -198,8 +198,13 @@ mod tests {
             assert_ne!(pass(), [0, 0]);
             let misses = || cleanup.misses.load(Ordering::Relaxed);
             let miss = |key: &usize| store.with(store.hash(key), key, |_| cleanup.sweep_piece(store, own, due));
-            // One who is at the shard where the pass is.
-            let key = (0..KEYS).find(|key| miss(key).is_some() && misses() > 0).unwrap();
+            // One who is at the shard where a pass begins.
+            let key = (0..KEYS).find(|key| {
+                cleanup.shard.store(0, Ordering::Relaxed);
+                cleanup.place.store(0, Ordering::Relaxed);
+                miss(key).is_some() && misses() > 0
+            });
+            let key = key.expect("no shard is empty");
             let before = pass();
             for missed in 2..=PATIENCE {
                 assert_eq!((miss(&key), misses(), pass()), (Some(()), missed, before));

@@ -250,7 +250,8 @@ proptest! {
         }
     }
 
-    /// The numbers go on where the scale stays and the burst does not shrink, else begin above all that the word can hold, else anywhere.
+    /// The numbers go on where the scale stays and the burst does not shrink, else begin above all that the word can hold, or else
+    /// anywhere.
     #[test]
     fn numbers_go_on_or_begin_above(
         state in states(),
