@@ -245,9 +245,8 @@ impl<K: Eq + Hash, C: Clock> PerKeyRateLimiter<K, C> {
     {
         let by_word = |params: &Params, instant, ticks| match params.take(instant, ticks, n) {
             Take::Denied(target) if n > 0 => Ok(duration(self.inner.clock.tick_length(), params.wait(target, ticks))),
-            Take::Impossible if n > 0 => {
-                Err(RateLimitExceeded::ExceedsCapacity { requested: n, capacity: params.capacity() })
-            }
+            // Not of nothing: where nothing ever fits nothing is owed.
+            Take::Impossible => Err(RateLimitExceeded::ExceedsCapacity { requested: n, capacity: params.capacity() }),
             _ => Ok(Duration::ZERO),
         };
         self.inner.look(key, by_word, |bucket| bucket.time_to_available(n))

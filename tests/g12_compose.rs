@@ -166,6 +166,16 @@ proptest! {
 
 // ---- roll-back ----
 
+/// Kills: a member that may be missing and does not pay though it is there.
+#[test]
+fn a_member_that_may_be_missing() {
+    let clock = ManualClock::new();
+    let [a, b] = [5, 9].map(|permits| bucket(Quota::per_hour(permits), &clock));
+    assert_eq!(all_of((&a, Some(&b), None::<&Bucket>)).try_acquire_n(3), Ok(()));
+    assert_eq!(all_of((Some(&b), &a)).try_acquire_n(2), Ok(()));
+    assert_eq!((a.available(), b.available()), (0, 4));
+}
+
 /// What the thread's own stripe holds is seen, and taken, without the clock; where it holds nothing nobody else is asked.
 /// Kills: a stripe that is told to hold what it does not, or not what it does.
 #[test]

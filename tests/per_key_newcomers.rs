@@ -149,24 +149,23 @@ fn a_handle_begins_by_the_newest_answer() {
 /// Nothing is there at once, for who owes and for who is blocked. Kills: the time until nothing owed is.
 #[test]
 fn nothing_is_available_at_once() {
-    let blocked = Arc::new(AtomicBool::new(false));
+    let (blocked, clock) = (Arc::new(AtomicBool::new(false)), ManualClock::new());
     let answer = Arc::clone(&blocked);
+    clock.advance(SECOND);
     let limiter: Limiter = PerKeyRateLimiter::builder(Quota::per_second(10))
-        .clock(ManualClock::new())
+        .clock(clock.clone())
         .quota_for(move |_| answer.load(Ordering::Relaxed).then_some(Quota::per_second(0)))
         .build()
         .unwrap();
     assert_eq!(limiter.handle(1).charge(20), 20);
-    assert_eq!(
-        (limiter.time_to_available(&1, 0), limiter.time_to_available(&1, 1)),
-        (Ok(Duration::ZERO), Ok(11 * SECOND / 10))
-    );
+    let times = || [0, 1].map(|n| limiter.time_to_available(&1, n).ok());
+    assert_eq!(times(), [Some(Duration::ZERO), Some(11 * SECOND / 10)]);
     blocked.store(true, Ordering::Relaxed);
     assert!(limiter.requota(&1));
-    assert_eq!(
-        (limiter.time_to_available(&1, 0), limiter.time_to_available(&1, 1).is_err()),
-        (Ok(Duration::ZERO), true)
-    );
+    assert_eq!(times(), [Some(Duration::ZERO), None]);
+    // Where the clock steps back, too.
+    clock.set(Nanos::from_nanos(0));
+    assert_eq!(times(), [Some(Duration::ZERO), None]);
 }
 
 /// Kills: the places of buckets in use that go with one of many.
