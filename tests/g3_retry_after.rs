@@ -9,7 +9,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use sluicegate::{Clock, ManualClock, Nanos, Quota, RateLimitExceeded, TickLength, TokenBucket};
 use support::buckets::started_at;
-use support::clocks::Counter;
+use support::clocks::{Counter, CountingClock};
 use support::quotas::{
     LIFETIME, Permits, SECOND, UNIX_NOW, any_quota, cases, fitted, magnitude, modest_quota, permits,
 };
@@ -215,4 +215,16 @@ fn saturates_where_it_would_not_fit() {
     assert!(late.try_acquire().is_ok());
     assert_eq!(late.time_to_available(1), Ok(Duration::MAX));
     assert_eq!(clock.now(), Nanos::from_nanos(u64::MAX));
+}
+
+/// Where nobody waits the wait is told from the reading that the denial was made on. Kills: a denial by a second reading.
+#[test]
+fn a_denial_reads_the_clock_once() {
+    let clock = CountingClock::default();
+    let bucket = TokenBucket::with_clock(Quota::per_second(10), &clock).unwrap();
+    assert_eq!(bucket.try_acquire_n(10), Ok(()));
+    clock.readings();
+    assert_eq!(bucket.try_acquire(), Err(RateLimitExceeded::Denied { retry_after: Duration::from_millis(100) }));
+    assert_eq!(clock.readings(), 1);
+    assert_eq!((bucket.time_to_available(2), clock.readings()), (Ok(Duration::from_millis(200)), 1));
 }

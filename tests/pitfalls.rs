@@ -337,15 +337,3 @@ fn a_wait_that_is_given_up_moves_nobody_onto_another_ones_slot() {
     assert!(is_served(&mut d));
     assert!(bucket.try_acquire().is_err());
 }
-
-/// A cost that is less, as much and more than what was reserved. Kills: the difference settled in any other way.
-#[test]
-fn a_reservation_is_settled_to_the_permit() {
-    let bucket = TokenBucket::with_clock(Quota::per_hour(20), ManualClock::new()).unwrap();
-    for (actual, left) in [(1, 19), (4, 15), (6, 9), (0, 9), (5, 4)] {
-        let reservation = bucket.try_reserve(4).unwrap();
-        assert_eq!((reservation.commit(actual), bucket.available()), (actual, left));
-    }
-    // Into debt, to one burst of it.
-    assert_eq!((bucket.try_reserve(4).unwrap().commit(30), bucket.charge(1)), (24, 0));
-}
