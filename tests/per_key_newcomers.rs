@@ -86,9 +86,9 @@ fn a_denied_newcomer_is_counted_once() {
 #[test]
 fn a_sweep_that_drops_nobody_denies_nobody() {
     let clock = ManualClock::new();
-    clock.set(Nanos::from_nanos(HOUR));
     let builder = PerKeyRateLimiter::builder(Quota::per_hour(10)).cleanup_interval(SECOND).clock(clock.clone());
     let limiter: Limiter = builder.build().unwrap();
+    clock.set(Nanos::from_nanos(HOUR));
     assert!((0..2_000).all(|key| limiter.try_acquire(&key).is_ok()));
     assert_eq!(limiter.cleanup(), 0);
     clock.set(Nanos::from_nanos(0));
