@@ -332,3 +332,25 @@ impl<K: Eq + Hash, C: Clock> Inner<K, C> {
         settled
     }
 }
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::per_key::PerKeyRateLimiter;
+    use crate::quota::Quota;
+
+    /// Kills: places that stay after a flood of handles; those of a few that are made anew again and again.
+    #[test]
+    fn places_of_many_go_with_the_last() {
+        let builder = PerKeyRateLimiter::builder(Quota::per_second(1)).clock(ManualClock::new());
+        let limiter: PerKeyRateLimiter<usize, _> = builder.build().unwrap();
+        let places = || limiter.inner.promoted.lock().capacity();
+        for (many, left) in [(LARGE, LARGE), (LARGE + 1, 0)] {
+            let handles: Vec<_> = (0..many).map(|key| limiter.handle(key)).collect();
+            assert!(places() >= many);
+            drop(handles);
+            assert_eq!(places(), left);
+        }
+    }
+}

@@ -153,3 +153,30 @@ impl<K: Eq + Hash, V> Shards<K, V> {
         self.map.iter().for_each(|entry| f(entry.key(), entry.value()));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// To room for twice those who stay, if a shard has room for eight times as many. Kills: one that shrinks for fewer, or
+    /// never, or to any other room.
+    #[test]
+    fn a_shard_that_is_mostly_empty_shrinks() {
+        for (stays, room) in [(50, 150..=224), (10, 20..=28)] {
+            let shards = Shards::<usize, usize>::new();
+            let of_first = (0..).filter(|key| shards.shard(shards.hash(key)) == 0);
+            for (index, key) in of_first.take(200).enumerate() {
+                assert!(shards.enter(shards.hash(&key), key, |_| Enter::Insert(index, ())).is_ok());
+            }
+            let capacity = || shards.map.shards()[0].read().capacity();
+            assert_eq!(capacity(), 224);
+            let (mut removed, mut dropped) = (Vec::new(), 0);
+            let piece =
+                shards.sweep(0, 0..usize::MAX, true, |&index| index >= stays, &mut removed, |keys| dropped = keys);
+            assert!(piece.is_some_and(|piece| piece.is_last && piece.dropped == 200 - stays));
+            assert_eq!((removed.len(), dropped), (200 - stays, 200 - stays));
+            // What was removed may have left marks, which take room.
+            assert!(room.contains(&capacity()), "room for {} of {stays}", capacity());
+        }
+    }
+}
