@@ -496,7 +496,7 @@ fn what_is_counted() {
     assert_eq!((b.available(), counts(&b)), (2, Some((2, 0))));
 }
 
-/// Kills: a closed member that is asked for its permits alone; one that is told to be open, or to have granted, or not.
+/// Kills: a closed member that is asked for its permits alone; one that is said to be open, or to have permits, or to have granted.
 #[test]
 fn a_member_that_a_server_has_closed() {
     let clock = ManualClock::new();
@@ -509,8 +509,17 @@ fn a_member_that_a_server_has_closed() {
     for denials in 1..=3 {
         assert_eq!((all.try_acquire(), there()), (Err(denied(Duration::from_secs(2))), (7, 0, 1)), "{denials}");
     }
+    let asked = AtomicU64::new(0);
+    let first = Meddler(|n| {
+        asked.fetch_add(n, Ordering::Relaxed);
+        Ok(())
+    });
+    assert!(all_of((&first, &adaptive)).try_acquire().is_err());
     clock.advance(Duration::from_secs(2));
     assert_eq!((all.try_acquire_n(2), there()), (Ok(()), (5, 198, 2)));
+    assert_eq!(adaptive.try_acquire_n(198), Ok(()));
+    assert!(all_of((&first, &adaptive)).try_acquire().is_err());
+    assert_eq!(asked.load(Ordering::Relaxed), 0, "nobody else is asked");
 }
 
 /// Kills: taking by another reading than that of the look, which is most of the price.
