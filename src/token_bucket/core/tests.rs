@@ -276,7 +276,7 @@ fn it_is_told_how_many_had_room_and_who_waits() {
 #[test]
 fn a_draw_is_of_what_is_needed_or_nothing() {
     let (core, clock) = (core(Quota::per_hour(10)), ManualClock::new());
-    assert_eq!([(3, 2), (6, 0), (3, 4), (1, 1)].map(|(need, more)| core.draw(&clock, need, more)), [5, 0, 5, 0]);
+    assert_eq!([(3, 2), (6, 0), (5, 4), (1, 1)].map(|(need, more)| core.draw(&clock, need, more)), [5, 0, 5, 0]);
 }
 
 /// Kills: a reset that forgets who waits, or tells of nobody; that of one with a loan which counts its debt twice.
