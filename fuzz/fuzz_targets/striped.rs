@@ -38,6 +38,12 @@ enum Caller {
     Second,
 }
 
+/// The permits that come in so many nanoseconds, rounded up.
+fn due(quota: &Quota, nanos: u64) -> u64 {
+    let permits = (u128::from(quota.permits()) * u128::from(nanos)).div_ceil(quota.period().as_nanos());
+    u64::try_from(permits).unwrap_or(u64::MAX / 4)
+}
+
 struct Checked<'a> {
     bucket: &'a StripedTokenBucket<sluicegate::ManualClock>,
     workers: [Worker<'a>; 2],
@@ -108,9 +114,12 @@ impl<'a> Checked<'a> {
                 self.on(caller, move || bucket.refund(n));
                 let given_back = bucket.available() - before;
                 assert!(given_back <= n && bucket.available() <= capacity);
-                // Under a clock that is behind it may fill what is owed, which is not seen.
+                // Under a clock that is behind it may fill what is owed, which is not seen: what comes until it has caught up, a
+                // part of a permit too, and a burst after such a change.
                 let is_late = self.time.now < self.time.latest;
-                let given_back = if is_late { n.min(capacity) } else { given_back };
+                let owed =
+                    due(&bucket.quota(), self.time.latest - self.time.now) + if self.owes { capacity } else { 0 };
+                let given_back = if is_late { n.min(capacity + owed) } else { given_back };
                 self.history.push((self.time.now, -i128::from(given_back)));
                 if !is_late {
                     self.exact.refund(n, self.time.now);
