@@ -425,3 +425,29 @@ fn a_task_that_has_spent_its_budget_can_block() {
     });
     assert_eq!(outcome.expect("it does not hang").expect("it does not panic"), (Ok(()), Ok(())));
 }
+
+/// Under a clock that stands still what was slept ends a wait, however often that is polled meanwhile. Kills: a timer that is
+/// set anew at every poll.
+#[test]
+fn a_wait_that_is_polled_often_ends() {
+    struct Still;
+
+    impl Clock for Still {
+        fn now(&self) -> Nanos {
+            Nanos::from_nanos(0)
+        }
+    }
+
+    let bucket = TokenBucket::with_clock(Quota::per(1, 90 * MS), Still).unwrap();
+    assert_eq!(bucket.try_acquire(), Ok(()));
+    let (wakes, began) = (Wakes::new(), Instant::now());
+    let mut waiting = bucket.acquire_timeout(1, 100 * MS);
+    loop {
+        match poll(&mut waiting, &wakes) {
+            Poll::Ready(outcome) => break assert_eq!(outcome, Err(Denied { retry_after: 90 * MS })),
+            Poll::Pending => thread::sleep(5 * MS),
+        }
+        assert!(began.elapsed() < 20 * SECOND, "it never ends");
+    }
+    assert!(began.elapsed() >= 100 * MS);
+}

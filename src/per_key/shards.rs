@@ -109,7 +109,8 @@ impl<K: Eq + Hash, V> Shards<K, V> {
         shard.remove_entry(hash, |(known, value)| is(known, value.get())).map(|(key, _)| key)
     }
 
-    /// Moves into `removed`, which is empty, what `goes` among these places of a shard; `None` if somebody is at that shard, unless `wait`.
+    /// Moves into `removed`, which is empty, what `goes` among these places of a shard; `None` if somebody is at that shard,
+    /// unless `wait`.
     ///
     /// `released` is told how many went, before a shard that is mostly empty makes the hashes of its keys anew.
     pub(super) fn sweep(
@@ -140,8 +141,8 @@ impl<K: Eq + Hash, V> Shards<K, V> {
         let dropped = removed.len();
         released(dropped);
         let is_last = end >= shard.buckets();
-        // Room for twice as many as there are, if there are places for many times that; the capacity is without places of the
-        // removed that are only marked.
+        // Room for twice as many as there are, if each has more than eight places. Not by the capacity: places of the removed
+        // that are only marked are not in it.
         if is_last && shard.len() < shard.buckets() / 8 {
             let room = shard.len() * 2;
             shard.shrink_to(room, |(known, _)| self.hash(known));
